@@ -1,0 +1,108 @@
+#pragma once
+// The engine of `natctl agent`: decides what stands in the nftables table and when its gates open and shut. It renders
+// text; the shell hands it to libnftables, one transaction per change.
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/config.hpp"
+#include "common/notify.hpp"
+#include "common/time.hpp"
+
+namespace natctl {
+
+using common::Time;
+
+// --- events --------------------------------------------------------------------------------------------------------
+
+struct Tick {};
+/// What was found in the kernel at start. A table of ours that exists is adopted with the gate states it has.
+struct TableFound {
+  bool exists = false;
+  std::map<std::string, bool> gates_open;  ///< by group
+};
+struct TransactionDone {
+  std::uint64_t id = 0;
+  std::string error;                       ///< empty: done
+};
+/// Messages of vrrpd, and its connection.
+struct VrrpdMessage {
+  common::NotifyMessage message;
+};
+struct VrrpdConnected {};
+struct VrrpdClosed {};
+/// PeerReport that syncd publishes: it reaches us even when vrrpd hangs, and says when we have been superseded.
+struct SyncdMessage {
+  common::NotifyMessage message;
+};
+struct RequestReceived {
+  std::uint64_t client = 0;
+  common::Request request;
+};
+struct Stop {};
+struct Reload {
+  common::Config config;
+};
+using Event = std::variant<Tick, TableFound, TransactionDone, VrrpdMessage, VrrpdConnected, VrrpdClosed, SyncdMessage,
+                           RequestReceived, Stop, Reload>;
+
+// --- actions -------------------------------------------------------------------------------------------------------
+
+/// One nftables transaction: all of the text or nothing of it. Answered by TransactionDone.
+struct Transaction {
+  std::uint64_t id = 0;
+  std::string text;
+  bool operator==(const Transaction&) const = default;
+};
+struct SendNotify {                        ///< to vrrpd
+  common::NotifyMessage message;
+  bool operator==(const SendNotify&) const = default;
+};
+struct SendReply {
+  std::uint64_t client = 0;
+  common::Reply reply;
+  bool operator==(const SendReply&) const = default;
+};
+struct Log {
+  enum class Level { debug, info, warning, error } level = Level::info;
+  std::string name;
+  std::string text;
+  bool operator==(const Log&) const = default;
+};
+struct Finished {
+  bool operator==(const Finished&) const = default;
+};
+using Action = std::variant<Transaction, SendNotify, SendReply, Log, Finished>;
+using Actions = std::vector<Action>;
+
+std::string to_string(const Event& event);
+std::string to_string(const Action& action);
+
+struct AgentStatus {
+  bool active = false;                     ///< the table is loaded
+  std::map<std::string, bool> gates_open;  ///< by group
+  std::uint64_t rules = 0;                 ///< NAT rules
+  std::map<std::string, std::uint64_t> counters;
+  std::string error;
+};
+
+class Agent {
+ public:
+  Agent(common::Config config, Time now);
+  ~Agent();
+  Agent(Agent&&) noexcept;
+
+  void step(const Event& event, Time now, Actions& out);   ///< appends
+  std::optional<Time> deadline() const;
+  AgentStatus status(Time now) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace natctl

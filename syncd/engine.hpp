@@ -1,0 +1,163 @@
+#pragma once
+// syncd's engine: events and the time in, actions out; bulk (datagrams, kernel writes) is pulled by the shell when the
+// socket or the kernel can take more, so that a million flows never become a million actions.
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/bytes.hpp"
+#include "common/config.hpp"
+#include "common/notify.hpp"
+#include "common/time.hpp"
+#include "syncd/flow.hpp"
+#include "syncd/status.hpp"
+
+namespace syncd {
+
+using common::Time;
+
+// --- events --------------------------------------------------------------------------------------------------------
+
+struct Tick {};
+/// A datagram from the link with this index in the configuration, as it came, from whatever address.
+struct DatagramReceived {
+  std::size_t link = 0;
+  common::IpAddress source;
+  common::ByteView bytes;               ///< valid during the step only
+};
+struct LinkChanged {
+  std::size_t link = 0;
+  bool usable = false;                  ///< interface up with carrier, socket bound
+};
+/// Events of the kernel in their order. Valid during the step only.
+struct FlowsChanged {
+  std::span<const FlowChange> changes;
+};
+/// A part of the dump that StartDump asked for; `last` ends it. `failed`: it was cut short, ask again.
+struct FlowsDumped {
+  std::uint64_t dump = 0;
+  std::span<const Flow> flows;
+  bool last = false;
+  bool failed = false;
+};
+/// The kernel lost events for us (ENOBUFS): what we know may be wrong until a dump has been compared.
+struct EventsLost {};
+/// All events that the kernel had queued when SyncEvents was asked for have been delivered.
+struct EventsSynced {
+  std::uint64_t request = 0;
+};
+struct KernelRefused {
+  std::span<const KernelResult> results;
+};
+/// All writes polled before FlushKernel was asked for are done (refusals were delivered before).
+struct KernelFlushed {
+  std::uint64_t request = 0;
+};
+/// The addresses that this router's interfaces have, virtual ones included: flows to or from a router's own
+/// addresses are never replicated, except for virtual ones.
+struct OwnAddresses {
+  std::vector<common::IpAddress> addresses;
+};
+/// From vrrpd. Disconnected: the connection to vrrpd was lost (roles stay as they are).
+struct NotifyReceived {
+  common::NotifyMessage message;
+};
+struct NotifyConnected {};
+struct NotifyDisconnected {};
+/// natctl, through syncd.sock.
+struct RequestReceived {
+  std::uint64_t client = 0;
+  common::Request request;
+};
+struct Stop {};
+struct Reload {
+  common::Config config;
+};
+using Event = std::variant<Tick, DatagramReceived, LinkChanged, FlowsChanged, FlowsDumped, EventsLost, EventsSynced,
+                           KernelRefused, KernelFlushed, OwnAddresses, NotifyReceived, NotifyConnected,
+                           NotifyDisconnected, RequestReceived, Stop, Reload>;
+
+// --- actions -------------------------------------------------------------------------------------------------------
+
+/// To vrrpd.
+struct SendNotify {
+  common::NotifyMessage message;
+  bool operator==(const SendNotify&) const = default;
+};
+/// To every connection on syncd.sock that said hello as agent: what the peer says of itself.
+struct Publish {
+  common::PeerReport report;
+  bool operator==(const Publish&) const = default;
+};
+/// Dump the whole table; answered by FlowsDumped. One at a time.
+struct StartDump {
+  std::uint64_t dump = 0;
+  bool operator==(const StartDump&) const = default;
+};
+/// Read the event socket until it is empty, then EventsSynced.
+struct SyncEvents {
+  std::uint64_t request = 0;
+  bool operator==(const SyncEvents&) const = default;
+};
+/// Poll and perform all kernel writes that the engine has now, then KernelFlushed.
+struct FlushKernel {
+  std::uint64_t request = 0;
+  bool operator==(const FlushKernel&) const = default;
+};
+struct SendReply {
+  std::uint64_t client = 0;
+  common::Reply reply;
+  bool operator==(const SendReply&) const = default;
+};
+struct Log {
+  enum class Level { debug, info, warning, error } level = Level::info;
+  std::string name;
+  std::string text;
+  bool operator==(const Log&) const = default;
+};
+struct Finished {
+  bool operator==(const Finished&) const = default;
+};
+using Action = std::variant<SendNotify, Publish, StartDump, SyncEvents, FlushKernel, SendReply, Log, Finished>;
+using Actions = std::vector<Action>;
+
+std::string to_string(const Event& event);
+std::string to_string(const Action& action);
+
+/// What only the shell can know or make. All of it is secret or random; the engine never asks for more.
+struct Secrets {
+  std::vector<std::byte> key;               ///< 32 bytes from the key file; empty: security none
+  std::array<std::byte, 32> random{};       ///< fresh random bytes: seed of nonces, salts and hash seeds
+};
+
+/// Where a datagram goes: over the link with this index, to its configured peer.
+struct Datagram {
+  std::size_t link = 0;
+  common::Bytes bytes;
+};
+
+class Engine {
+ public:
+  Engine(common::Config config, Secrets secrets, Time now);
+  ~Engine();
+  Engine(Engine&&) noexcept;
+
+  void step(const Event& event, Time now, Actions& out);   ///< appends
+  std::optional<Time> deadline() const;                    ///< when to be given a Tick next
+  /// The next datagram to send, if there is one that may go now (paced). Call until false; then wait for deadline().
+  bool poll_datagram(Time now, Datagram& out);
+  /// Up to `most` writes, appended. Zero appended: nothing to write now.
+  void poll_kernel(Time now, std::size_t most, std::vector<KernelWrite>& out);
+  bool kernel_pending() const;                             ///< poll_kernel would give something
+  Status status(Time now) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace syncd

@@ -1,0 +1,102 @@
+#pragma once
+// A connection tracking entry as a value: what a router must know of a flow to carry it on. This is the form in which
+// entries travel between the kernel's codec and the engine; how the tables keep them is table.hpp's business.
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/address.hpp"
+
+namespace syncd {
+
+/// One direction of a flow. For ICMP, `source_port` is the id, and `destination_port` is type << 8 | code.
+/// For GRE the ports are the keys.
+struct Tuple {
+  common::IpAddress source, destination;
+  std::uint16_t source_port = 0, destination_port = 0;
+  auto operator<=>(const Tuple&) const = default;
+};
+
+/// Which flow: the original direction, protocol and zone. CTA_ID is not unique over time (kernel fact), so it is not used.
+struct FlowKey {
+  Tuple original;
+  std::uint8_t protocol = 0;
+  std::uint16_t zone = 0;
+  auto operator<=>(const FlowKey&) const = default;
+};
+
+/// nf_conntrack_common.h, enum ip_conntrack_status: the bits that matter here.
+namespace status_bits {
+inline constexpr std::uint32_t expected = 1u << 0;
+inline constexpr std::uint32_t seen_reply = 1u << 1;
+inline constexpr std::uint32_t assured = 1u << 2;
+inline constexpr std::uint32_t confirmed = 1u << 3;
+inline constexpr std::uint32_t src_nat = 1u << 4;
+inline constexpr std::uint32_t dst_nat = 1u << 5;
+inline constexpr std::uint32_t seq_adjust = 1u << 6;
+inline constexpr std::uint32_t src_nat_done = 1u << 7;
+inline constexpr std::uint32_t dst_nat_done = 1u << 8;
+inline constexpr std::uint32_t dying = 1u << 9;
+inline constexpr std::uint32_t fixed_timeout = 1u << 10;
+/// What is replicated and compared.
+inline constexpr std::uint32_t replicated = seen_reply | assured | src_nat | dst_nat | seq_adjust;
+}  // namespace status_bits
+
+/// nf_conntrack_tcp.h: flags per direction.
+namespace tcp_flags {
+inline constexpr std::uint8_t window_scale = 0x01;
+inline constexpr std::uint8_t sack_permitted = 0x02;
+inline constexpr std::uint8_t be_liberal = 0x08;
+}  // namespace tcp_flags
+
+struct TcpState {
+  std::uint8_t state = 0;                       ///< enum tcp_conntrack; 3 = ESTABLISHED
+  std::uint8_t flags_original = 0, flags_reply = 0;
+  std::uint8_t scale_original = 0, scale_reply = 0;
+  auto operator<=>(const TcpState&) const = default;
+};
+
+struct Flow {
+  FlowKey key;
+  Tuple reply;                   ///< as the kernel shows it, translated: the un-NATed reply is derived when writing
+  std::uint32_t status = 0;      ///< status_bits
+  std::uint32_t timeout = 0;     ///< seconds left when this was reported
+  std::uint32_t mark = 0;
+  TcpState tcp;                  ///< zero unless protocol is TCP
+  bool has_tcp = false;          ///< the kernel said something of TCP (updates leave protoinfo out when unchanged)
+  bool operator==(const Flow&) const = default;
+};
+
+enum class ChangeKind : std::uint8_t { created, updated, destroyed };
+
+/// An event of the kernel. `own`: caused by a request of this process (netlink port id), so not a packet's doing.
+struct FlowChange {
+  ChangeKind kind = ChangeKind::created;
+  bool own = false;
+  Flow flow;
+};
+
+/// What the engine wants written into the kernel.
+struct KernelWrite {
+  enum class Op : std::uint8_t {
+    create,          ///< must not exist; be-liberal is set, reply tuple and NAT exactly as in flow
+    create_or_update,///< create; where it exists already with the same reply tuple, update what may be updated
+    update,          ///< only where it exists: status, TCP state, mark, timeout
+    set_timeout,     ///< only where it exists: nothing but the timeout
+    remove,          ///< by key
+    replace,         ///< delete what stands in the way, then create
+  } op = Op::create_or_update;
+  Flow flow;
+  std::uint64_t token = 0;       ///< comes back in KernelResult when the kernel refuses
+};
+
+struct KernelResult {
+  std::uint64_t token = 0;
+  int code = 0;                  ///< errno value; 0 is never reported
+};
+
+std::string to_string(const FlowKey& key);   ///< "tcp 192.168.100.5:4000 -> 203.0.113.9:80 zone 0"
+std::string to_string(const Flow& flow);     ///< key, reply tuple, state, status: what `sync verify` names a flow by
+
+}  // namespace syncd

@@ -1,0 +1,162 @@
+#pragma once
+// vrrpd's engine: events and the time in, actions out. It knows no socket, no clock, no log and no file. The order of
+// the actions is their meaning: the shell performs them one after the other.
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/address.hpp"
+#include "common/bytes.hpp"
+#include "common/config.hpp"
+#include "common/notify.hpp"
+#include "common/time.hpp"
+#include "vrrpd/status.hpp"
+
+namespace vrrpd {
+
+using common::Time;
+
+/// A connection on vrrpd.sock, numbered by the shell; never used twice.
+using ClientId = std::uint64_t;
+
+// --- events --------------------------------------------------------------------------------------------------------
+
+struct Tick {};
+/// A VRRP packet as it came off the wire: `payload` starts behind the IP header.
+struct AdvertReceived {
+  std::string interface;
+  common::IpAddress source, destination;
+  std::uint8_t ttl = 0;
+  common::Bytes payload;
+};
+/// State of an interface that an instance uses. `exists` false: the kernel has no such interface (now).
+struct LinkChanged {
+  std::string interface;
+  bool exists = false;
+  bool running = false;                 ///< IFF_UP and carrier
+  common::IpAddress primary;            ///< address that our adverts are sent from; unspecified: none yet
+  common::MacAddress mac;
+};
+/// A connection was accepted. `role_allowed`: SO_PEERCRED permits it to be a participant.
+struct ClientConnected {
+  ClientId client = 0;
+  bool may_participate = false;
+};
+struct ClientMessage {
+  ClientId client = 0;
+  common::NotifyMessage message;
+};
+struct ClientClosed {
+  ClientId client = 0;
+};
+/// Outcome of an AddAddress or RemoveAddress; code is an errno value, 0 for success.
+struct AddressResult {
+  std::string interface;
+  common::Prefix address;
+  bool added = false;                   ///< answer to AddAddress (else RemoveAddress)
+  int code = 0;
+};
+/// Leave cleanly (SIGTERM): the engine answers with Finished when all is done.
+struct Stop {};
+struct Reload {
+  common::Config config;
+};
+using Event = std::variant<Tick, AdvertReceived, LinkChanged, ClientConnected, ClientMessage, ClientClosed,
+                           AddressResult, Stop, Reload>;
+
+// --- actions -------------------------------------------------------------------------------------------------------
+
+/// Multicast to 224.0.0.18 / ff02::12, TTL 255, from the interface's primary address.
+struct SendAdvert {
+  std::string interface;
+  common::IpAddress source;
+  common::Bytes payload;
+  bool operator==(const SendAdvert&) const = default;
+};
+/// Adds the address, or renews its lifetime. The shell remembers that it is ours, also across a crash.
+struct AddAddress {
+  std::string interface;
+  common::Prefix address;
+  std::chrono::seconds lifetime{};
+  bool operator==(const AddAddress&) const = default;
+};
+/// Removes the address if it is ours. Answered by AddressResult.
+struct RemoveAddress {
+  std::string interface;
+  common::Prefix address;
+  bool operator==(const RemoveAddress&) const = default;
+};
+/// One gratuitous ARP (or unsolicited neighbour advertisement) for the address.
+struct Announce {
+  std::string interface;
+  common::IpAddress address;
+  bool operator==(const Announce&) const = default;
+};
+struct SendMessage {
+  ClientId client = 0;
+  common::NotifyMessage message;
+  bool operator==(const SendMessage&) const = default;
+};
+/// A client that broke the protocol.
+struct CloseClient {
+  ClientId client = 0;
+  std::string why;
+  bool operator==(const CloseClient&) const = default;
+};
+struct RunHook {
+  std::string path;                       ///< program
+  std::vector<std::string> arguments;     ///< GROUP|INSTANCE name MASTER|BACKUP|FAULT|STOP priority
+  std::string user;
+  common::Duration timeout{};
+  bool operator==(const RunHook&) const = default;
+};
+/// Keep the highest term of the group for a successor of this process (until reboot).
+struct StoreTerm {
+  std::string group;
+  common::Term term;
+  bool operator==(const StoreTerm&) const = default;
+};
+/// Something that an operator should read. `name` is a stable identifier.
+struct Log {
+  enum class Level { debug, info, warning, error } level = Level::info;
+  std::string name;
+  std::string text;
+  bool operator==(const Log&) const = default;
+};
+/// Answer to Stop: nothing is left to do, the process may end.
+struct Finished {
+  bool operator==(const Finished&) const = default;
+};
+using Action = std::variant<SendAdvert, AddAddress, RemoveAddress, Announce, SendMessage, CloseClient, RunHook, StoreTerm,
+                            Log, Finished>;
+using Actions = std::vector<Action>;
+
+/// One line, for traces of the simulation and the debug log.
+std::string to_string(const Event& event);
+std::string to_string(const Action& action);
+
+/// What the shell knew before the engine began.
+struct Inheritance {
+  std::vector<common::Hello::Seen> terms;   ///< as stored by StoreTerm in this boot
+  bool table_was_loaded = false;            ///< the agent had loaded its table earlier in this boot
+};
+
+class Engine {
+ public:
+  Engine(common::Config config, Inheritance inheritance, std::uint64_t seed, Time now);
+  ~Engine();
+  Engine(Engine&&) noexcept;
+
+  void step(const Event& event, Time now, Actions& out);  ///< appends
+  std::optional<Time> deadline() const;                   ///< when to be given a Tick next
+  Status status(Time now) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace vrrpd
