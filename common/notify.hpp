@@ -48,6 +48,9 @@ struct GroupReport {
   bool held = false;      ///< switched over by an operator: does not want the group back until released
   bool by_operator = false; ///< with phase requesting: an operator asked for it here, so the old master becomes held
   int priority = 0;       ///< effective
+  /// How long the statement holds without being repeated; 0: until replaced. vrrpd repeats it in time, and syncd leaves
+  /// out a statement that was not: a vrrpd that hangs must not go on saying "master" through a syncd that lives.
+  std::int64_t valid_for_ms = 0;
   bool operator==(const GroupReport&) const = default;
 };
 

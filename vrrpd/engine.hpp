@@ -45,6 +45,8 @@ struct ClientConnected {
   ClientId client = 0;
   bool may_participate = false;
 };
+/// What a client said. Requests with the verb `status` are answered by the shell itself, from status() and to_json():
+/// only the shell knows wall-clock time. All other verbs come here.
 struct ClientMessage {
   ClientId client = 0;
   common::NotifyMessage message;
@@ -150,7 +152,9 @@ class Engine {
   ~Engine();
   Engine(Engine&&) noexcept;
 
-  void step(const Event& event, Time now, Actions& out);  ///< appends
+  /// Appends. A step that comes long after the deadline tells the engine that the process was stopped meanwhile; then
+  /// the engine listens before it sends. The shell therefore serves timers and sockets in the order they became due.
+  void step(const Event& event, Time now, Actions& out);
   std::optional<Time> deadline() const;                   ///< when to be given a Tick next
   Status status(Time now) const;
 
