@@ -20,6 +20,8 @@ struct PeerCredentials {
   unsigned uid = 0, gid = 0;
 };
 
+/// `closed` is called once for every client that was connected, whoever ended it (close() and a full queue as well), and
+/// always from the loop: never from within send() or close(). No callback comes from the destructor.
 class NotifyServer {
  public:
   struct Callbacks {
@@ -31,6 +33,7 @@ class NotifyServer {
   static Result<std::unique_ptr<NotifyServer>> open(Loop& loop, const std::string& path, Callbacks callbacks);
   ~NotifyServer();
 
+  /// Nothing happens when the client has gone. A long Reply goes out in several packets.
   void send(std::uint64_t client, const NotifyMessage& message);
   void close(std::uint64_t client);
   std::uint64_t decode_errors() const;
@@ -39,10 +42,11 @@ class NotifyServer {
  private:
   NotifyServer();
   struct State;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;  // a callback may destroy us
 };
 
-/// Connects and keeps connected: tries again kReconnectEvery after a loss, so that any start order works.
+/// Connects and keeps connected: tries again kReconnectEvery after a loss, so that any start order works. Every callback
+/// comes from the loop, never from within the constructor, send() or the destructor.
 class NotifyClient {
  public:
   struct Callbacks {
@@ -59,10 +63,11 @@ class NotifyClient {
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;  // a callback may destroy us
 };
 
-/// For commands, which may block: sends one request and waits for its replies (put together when there are several).
+/// For commands, which may block: says Hello as `control`, sends one request and waits for its replies (put together when
+/// there are several). Everything else that the daemon sends on its own is passed over.
 Result<Reply> ask(const std::string& path, Request request, Duration timeout);
 
 }  // namespace common::io
