@@ -1,6 +1,7 @@
 #pragma once
 // syncd's engine: events and the time in, actions out; bulk (datagrams, kernel writes) is pulled by the shell when the
 // socket or the kernel can take more, so that a million flows never become a million actions.
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -33,7 +34,8 @@ struct LinkChanged {
   std::size_t link = 0;
   bool usable = false;                  ///< interface up with carrier, socket bound
 };
-/// Events of the kernel in their order. Valid during the step only.
+/// Events of the kernel in their order. Valid during the step only. Events of our own requests (FlowChange::own) may be
+/// left out, but then all of them: the engine counts a write as done unless KernelRefused says otherwise.
 struct FlowsChanged {
   std::span<const FlowChange> changes;
 };
@@ -53,12 +55,13 @@ struct EventsSynced {
 struct KernelRefused {
   std::span<const KernelResult> results;
 };
-/// All writes polled before FlushKernel was asked for are done (refusals were delivered before).
+/// All writes that the engine had when FlushKernel was asked for are done (their refusals were delivered before).
 struct KernelFlushed {
   std::uint64_t request = 0;
 };
 /// The addresses that this router's interfaces have, virtual ones included: flows to or from a router's own
-/// addresses are never replicated, except for virtual ones.
+/// addresses are never replicated, except for virtual ones. The whole list, on every change. The first one starts the
+/// engine: it is given once the shell has subscribed to the kernel's events, and is answered by the first StartDump.
 struct OwnAddresses {
   std::vector<common::IpAddress> addresses;
 };
@@ -103,7 +106,8 @@ struct SyncEvents {
   std::uint64_t request = 0;
   bool operator==(const SyncEvents&) const = default;
 };
-/// Poll and perform all kernel writes that the engine has now, then KernelFlushed.
+/// Poll and perform kernel writes until the engine has none left, then KernelFlushed. Other events may be delivered
+/// in between: a takeover of a million flows must not make the link look dead.
 struct FlushKernel {
   std::uint64_t request = 0;
   bool operator==(const FlushKernel&) const = default;

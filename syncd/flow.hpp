@@ -77,15 +77,19 @@ struct FlowChange {
   Flow flow;
 };
 
-/// What the engine wants written into the kernel.
+/// What the engine wants written into the kernel. `flow.status` holds replicated bits only (the codec adds what the
+/// kernel demands, such as confirmed); `flow.tcp` is to be written as it stands: the engine has set be_liberal in it, so
+/// that a window which moved on unseen cannot stop the flow. For set_timeout and remove only key, reply and timeout count.
 struct KernelWrite {
   enum class Op : std::uint8_t {
-    create,          ///< must not exist; be-liberal is set, reply tuple and NAT exactly as in flow
-    create_or_update,///< create; where it exists already with the same reply tuple, update what may be updated
+    create,          ///< must not exist; reply tuple and NAT exactly as in flow
+    create_or_update,///< create; where it exists already with the same reply tuple, update what may be updated;
+                     ///< with another reply tuple (read it back: the kernel does not say), or where the reply tuple
+                     ///< belongs to another flow, refuse with EEXIST
     update,          ///< only where it exists: status, TCP state, mark, timeout
     set_timeout,     ///< only where it exists: nothing but the timeout
     remove,          ///< by key
-    replace,         ///< delete what stands in the way, then create
+    replace,         ///< delete what holds the key and what holds the reply tuple, then create
   } op = Op::create_or_update;
   Flow flow;
   std::uint64_t token = 0;       ///< comes back in KernelResult when the kernel refuses

@@ -1,0 +1,88 @@
+#include "syncd/io/conntrack_dump.hpp"
+
+#include <linux/netlink.h>
+#include <sys/epoll.h>
+
+#include "common/io/log.hpp"
+
+namespace syncd::io {
+
+using ctnetlink::MessageKind;
+
+namespace {
+
+/// The kernel fills as much as the reader has room for, up to 32 KB: some 135 entries.
+constexpr std::size_t kPieceSize = 32768;
+
+}  // namespace
+
+ConntrackDump::ConntrackDump(common::io::Loop& loop, DecodeCounters& counters, Handler handler)
+    : loop_(loop), counters_(counters), handler_(std::move(handler)), buffer_(kPieceSize) {
+  failure_ = loop_.timer([this] { finish(true); });
+}
+
+ConntrackDump::~ConntrackDump() { close(); }
+
+void ConntrackDump::start(std::uint64_t dump) {
+  close();
+  dump_ = dump;
+  interrupted_ = false;
+  if (const auto asked = request(); !asked) {
+    common::io::log(common::io::LogLevel::warning, "dump_failed", asked.error().text);
+    failure_->set(common::io::now());
+  }
+}
+
+common::Status ConntrackDump::request() {
+  auto socket = NetlinkSocket::open(NETLINK_NETFILTER, "conntrack dump");
+  if (!socket) return std::unexpected(socket.error());
+  common::Bytes bytes;
+  ctnetlink::encode_dump(bytes, 1);
+  if (auto sent = socket->send(bytes); !sent) return sent;
+  socket_ = std::move(*socket);
+  loop_.watch(socket_->fd(), EPOLLIN, [this](std::uint32_t) { read(); });
+  return {};
+}
+
+void ConntrackDump::read() {
+  common::ByteView datagram;
+  switch (socket_->receive(buffer_, datagram)) {
+    case NetlinkSocket::Received::nothing: return;
+    case NetlinkSocket::Received::lost:
+    case NetlinkSocket::Received::failed: finish(true); return;
+    case NetlinkSocket::Received::datagram: break;
+  }
+  flows_.clear();
+  while (const auto message = ctnetlink::next_message(datagram)) {
+    interrupted_ = interrupted_ || ctnetlink::dump_interrupted(*message);
+    switch (ctnetlink::kind_of(*message)) {
+      case MessageKind::created:
+      case MessageKind::updated:
+        if (const auto flow = ctnetlink::decode_flow(*message))
+          flows_.push_back(*flow);
+        else
+          counters_.add(flow.error());
+        break;
+      case MessageKind::done:
+      case MessageKind::error: finish(interrupted_ || ctnetlink::error_code(*message) != 0); return;
+      case MessageKind::destroyed:
+      case MessageKind::other: break;
+    }
+  }
+  handler_({.dump = dump_, .flows = flows_});
+}
+
+/// The last piece carries the flows that came with the end mark.
+void ConntrackDump::finish(bool failed) {
+  close();
+  handler_({.dump = dump_, .flows = failed ? std::span<const Flow>() : flows_, .last = true, .failed = failed});
+}
+
+void ConntrackDump::close() {
+  failure_->set(std::nullopt);
+  if (!socket_) return;
+  loop_.unwatch(socket_->fd());
+  socket_.reset();
+}
+
+}  // namespace syncd::io

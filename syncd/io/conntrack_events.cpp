@@ -1,0 +1,78 @@
+#include "syncd/io/conntrack_events.hpp"
+
+#include <linux/netfilter/nfnetlink_compat.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+
+#include <optional>
+
+#include "common/io/daemon.hpp"
+
+namespace syncd::io {
+
+using ctnetlink::MessageKind;
+
+namespace {
+
+/// One report: 232 bytes for a new TCP connection; labels, helpers and security contexts can add some hundred.
+constexpr std::size_t kReportSize = 8192;
+
+std::optional<ChangeKind> change_of(MessageKind kind) {
+  switch (kind) {
+    case MessageKind::created: return ChangeKind::created;
+    case MessageKind::updated: return ChangeKind::updated;
+    case MessageKind::destroyed: return ChangeKind::destroyed;
+    case MessageKind::error:
+    case MessageKind::done:
+    case MessageKind::other: return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+common::Result<ConntrackEvents> ConntrackEvents::open(std::uint32_t writer) {
+  auto socket = NetlinkSocket::open(NETLINK_NETFILTER, "conntrack events");
+  if (!socket) return std::unexpected(socket.error());
+  socket->receive_buffer(kBacklog / 2 * kBytesPerReport);
+  for (const unsigned group : {NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY})
+    if (const auto joined = socket->join(group); !joined) return std::unexpected(joined.error());
+  ConntrackEvents result(std::move(*socket));
+  result.writer_ = writer;
+  result.buffer_.resize(kReportSize);
+  result.changes_.reserve(kPortion);
+  return result;
+}
+
+ConntrackEvents::Read ConntrackEvents::read(DecodeCounters& counters) {
+  changes_.clear();
+  while (changes_.size() < kPortion) {
+    common::ByteView datagram;
+    switch (socket_.receive(buffer_, datagram)) {
+      case NetlinkSocket::Received::nothing: return {.emptied = true};
+      case NetlinkSocket::Received::lost:
+      case NetlinkSocket::Received::failed: return {.lost = true};
+      case NetlinkSocket::Received::datagram: take(datagram, counters);
+    }
+  }
+  return {};
+}
+
+void ConntrackEvents::take(common::ByteView datagram, DecodeCounters& counters) {
+  while (const auto message = ctnetlink::next_message(datagram)) {
+    const auto kind = change_of(ctnetlink::kind_of(*message));
+    if (!kind) continue;
+    auto flow = ctnetlink::decode_flow(*message);
+    if (flow)
+      changes_.push_back({.kind = *kind, .own = message->port == writer_, .flow = *flow});
+    else
+      counters.add(flow.error());
+  }
+}
+
+bool conntrack_events_enabled() {
+  const auto text = common::io::read_file("/proc/sys/net/netfilter/nf_conntrack_events");
+  return text && !text->empty() && text->front() != '0';
+}
+
+}  // namespace syncd::io

@@ -1,0 +1,50 @@
+#pragma once
+// The kernel's reports of connections that came, changed or went. Reports are queued by the kernel at the moment of
+// the packet, so "read until nothing is left" is a point in time: whatever was processed before it has been read.
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "common/result.hpp"
+#include "syncd/flow.hpp"
+#include "syncd/io/decode_counters.hpp"
+#include "syncd/io/netlink_socket.hpp"
+
+namespace syncd::io {
+
+class ConntrackEvents {
+ public:
+  /// How many reports may wait while this process is busy elsewhere: half a second of 30,000 new connections a second
+  /// with four reports each.
+  static constexpr int kBacklog = 65536;
+  /// What the kernel books for one report, whatever its length (measured); it doubles the size that it is asked for.
+  static constexpr int kBytesPerReport = 1280;
+  /// Read in one portion, before the link and the timers have their turn: about half a millisecond.
+  static constexpr std::size_t kPortion = 256;
+
+  /// Subscribes. `writer` is the port of our own writer: what it caused is marked as own.
+  static common::Result<ConntrackEvents> open(std::uint32_t writer);
+
+  int fd() const { return socket_.fd(); }
+  struct Read {
+    bool emptied = false;    ///< nothing was left at the end
+    bool lost = false;       ///< the kernel dropped reports, after those in `changes`
+  };
+  /// Up to kPortion reports, into changes().
+  Read read(DecodeCounters& counters);
+  const std::vector<FlowChange>& changes() const { return changes_; }
+
+ private:
+  explicit ConntrackEvents(NetlinkSocket socket) : socket_(std::move(socket)) {}
+  void take(common::ByteView datagram, DecodeCounters& counters);
+
+  NetlinkSocket socket_;
+  std::uint32_t writer_ = 0;
+  common::Bytes buffer_;
+  std::vector<FlowChange> changes_;
+};
+
+/// 0 where the kernel does not report changes of connections (net.netfilter.nf_conntrack_events), or is not there.
+bool conntrack_events_enabled();
+
+}  // namespace syncd::io
