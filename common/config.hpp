@@ -152,7 +152,8 @@ struct Config {
 };
 
 struct LoadedConfig {
-  std::optional<Config> config;         ///< absent exactly when there is an error among the diagnostics
+  /// Absent exactly when there is an error among the diagnostics, or the node is unknown.
+  std::optional<Config> config;
   std::vector<Diagnostic> diagnostics;  ///< in the order of the file
   /// The node is not in the file: exit code 2 with the list of names.
   std::vector<std::string> unknown_node_choices;

@@ -1,0 +1,137 @@
+#include "common/config.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/config_parse.hpp"
+
+namespace common {
+namespace {
+
+void read_all(const Setting& tree, Draft& draft, Diagnostics& out) {
+  Section root(tree, "", out);
+  root.with_required("version", [](const Reader& r) {
+    std::string word;
+    if (r.text(word) && word != "1")
+      r.error(fmt::format("expected 1, the only version so far, found {}", quoted(word)));
+  });
+  read_nodes(root, draft);
+  read_vrrp(root, draft);
+  read_sync(root, draft);
+  read_nat(root, draft);
+  read_firewall(root, draft);
+  if (!root.has("vrrp") && !root.has("sync") && !root.has("nat") && !root.has("firewall"))
+    out.error(tree.at, "nothing to do: at least one of vrrp, nat or firewall must be given");
+  root.finish();
+  check_across(draft, out);
+}
+
+const NodeConfig* find_node(const Config& config, std::string_view name) {
+  const auto found = std::ranges::find(config.nodes, name, &NodeConfig::name);
+  return found == config.nodes.end() ? nullptr : &*found;
+}
+
+std::string on_node(const NodeConfig& node, const std::string& interface) {
+  const auto mapped = node.interfaces.find(interface);
+  return mapped == node.interfaces.end() ? interface : mapped->second;
+}
+
+void resolve_vrrp(const Draft& draft, const NodeConfig& own, Config& config) {
+  if (!config.vrrp) return;
+  const NodeConfig* peer = find_node(config, config.peer);
+  for (GroupConfig& group : config.vrrp->groups) {
+    const auto priority_of = [&](const NodeConfig& node) {
+      const auto given = draft.group_priorities.find(group.name);
+      if (given == draft.group_priorities.end()) return node.priority;
+      const auto found = given->second.find(node.name);
+      return found == given->second.end() ? node.priority : found->second;
+    };
+    group.priority = priority_of(own);
+    if (peer) group.peer_priority = priority_of(*peer);
+    for (InstanceConfig& instance : group.instances) instance.interface = on_node(own, instance.interface);
+  }
+}
+
+}  // namespace
+
+Config resolve(const Draft& draft, std::string_view node) {
+  Config config = draft.config;
+  config.node = node;
+  for (const NodeConfig& other : config.nodes)
+    if (other.name != node) config.peer = other.name;
+  const NodeConfig& own = *find_node(config, node);
+  resolve_vrrp(draft, own, config);
+  if (config.sync) {
+    for (NodeConfig& each : config.nodes) {
+      const auto only = draft.sync_address.find(each.name);
+      if (only != draft.sync_address.end())
+        each.sync_addresses = {{config.sync->links.front().interface, only->second}};
+    }
+    const NodeConfig& peer = *find_node(config, config.peer);
+    for (SyncLink& link : config.sync->links) {
+      link.local = own.sync_addresses.at(link.interface);
+      link.peer = peer.sync_addresses.at(link.interface);
+      link.interface = on_node(own, link.interface);
+    }
+  }
+  if (config.nat)
+    for (NatRule& rule : config.nat->source) rule.outbound_interface = on_node(own, rule.outbound_interface);
+  for (FirewallRuleSet& set : config.firewall)
+    for (FirewallInterface& use : set.interfaces) use.interface = on_node(own, use.interface);
+  return config;
+}
+
+LoadedConfig parse_config(std::string_view text, std::string_view file, std::string_view node) {
+  LoadedConfig loaded;
+  Diagnostics out(file);
+  const Setting tree = parse_settings(text, out);
+  // After a mistake of syntax the rest is missing: reporting that as well would bury the cause.
+  if (!out.failed() || tree.is(Setting::Kind::map)) {
+    Draft draft;
+    read_all(tree, draft, out);
+    const std::vector<std::string_view> names = draft.node_names();
+    if (std::ranges::find(names, node) == names.end())
+      loaded.unknown_node_choices.assign(names.begin(), names.end());
+    if (!out.failed() && loaded.unknown_node_choices.empty()) {
+      loaded.config = resolve(draft, node);
+      loaded.config->digest = digest_of(tree);
+    }
+  }
+  loaded.diagnostics = out.take_sorted();
+  return loaded;
+}
+
+std::string Diagnostic::to_string() const {
+  return fmt::format("{}:{}:{}: {}: {}", file, at.line, at.column,
+                     severity == Severity::error ? "error" : "warning", text);
+}
+
+const GroupConfig* Config::group(std::string_view name) const {
+  if (!vrrp) return nullptr;
+  const auto found = std::ranges::find(vrrp->groups, name, &GroupConfig::name);
+  return found == vrrp->groups.end() ? nullptr : &*found;
+}
+
+Duration skew_time(Duration interval, int priority) {
+  return (256 - priority) * interval / 256;
+}
+
+Duration down_interval(Duration interval, int priority) {
+  return 3 * interval + skew_time(interval, priority);
+}
+
+std::vector<std::string_view> Draft::node_names() const {
+  std::vector<std::string_view> names;
+  for (const NodeConfig& node : config.nodes) names.push_back(node.name);
+  return names;
+}
+
+std::vector<std::string_view> Draft::group_names() const {
+  std::vector<std::string_view> names;
+  if (config.vrrp)
+    for (const GroupConfig& group : config.vrrp->groups) names.push_back(group.name);
+  return names;
+}
+
+}  // namespace common

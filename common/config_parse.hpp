@@ -1,0 +1,66 @@
+#pragma once
+// The parts of parse_config: one reader per section of the file, then the checks that need several sections,
+// then the choice of what belongs to this node. Only config*.cpp include this.
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/config.hpp"
+#include "common/config_reader.hpp"
+
+namespace common {
+
+/// What has been read so far. Interfaces still have the names of the file, and nothing depends on the node
+/// yet: both routers must find the same mistakes.
+struct Draft {
+  Config config;
+  std::map<std::string, Position> node_at, group_at;
+  std::map<std::string, std::map<std::string, int>> group_priorities;  ///< group -> node -> priority
+  std::map<std::string, IpAddress> sync_address;                       ///< by node; for the only link
+  struct InterfaceUse {
+    std::string name;
+    Position at;
+  };
+  std::vector<InterfaceUse> interfaces;  ///< wherever a section names one
+  struct LinkUse {
+    std::string interface;
+    Position at;
+  };
+  std::vector<LinkUse> links;
+  Position sync_at;
+  struct Protected {
+    std::string group;
+    Prefix network;
+    Position at;
+  };
+  std::vector<Protected> protects;
+
+  std::vector<std::string_view> node_names() const;
+  std::vector<std::string_view> group_names() const;
+};
+
+inline constexpr int kLowestPriority = 1, kHighestPriority = 254;
+inline constexpr int kLowestRule = 1, kHighestRule = 999999;
+
+void read_nodes(Section& root, Draft& draft);
+void read_vrrp(Section& root, Draft& draft);
+void read_sync(Section& root, Draft& draft);
+void read_nat(Section& root, Draft& draft);
+void read_firewall(Section& root, Draft& draft);
+void check_across(Draft& draft, Diagnostics& out);
+/// The configuration of one node, out of a draft without errors.
+Config resolve(const Draft& draft, std::string_view node);
+
+/// 1..254, with a word on 255.
+void read_priority(const Reader& reader, int& into);
+/// An interface name, noted for the check of the nodes' mappings.
+void read_interface(const Reader& reader, Draft& draft, std::string& into);
+/// The name of a group of the file.
+void read_group_name(const Reader& reader, const Draft& draft, std::string& into);
+/// A rule number as a key; none, and a mistake, when it is something else.
+std::optional<int> read_rule_number(const SettingEntry& entry, const Reader& reader);
+void read_protocol(const Reader& reader, std::string& into);
+void read_description(const Reader& reader, std::string& into);
+
+}  // namespace common
