@@ -12,7 +12,8 @@ namespace common {
 
 IpAddress IpAddress::v4(std::uint32_t host_order) {
   IpAddress a;
-  for (int i = 0; i < 4; ++i) a.bytes_[static_cast<std::size_t>(i)] = static_cast<std::byte>(host_order >> (24 - 8 * i));
+  for (int i = 0; i < 4; ++i)
+    a.bytes_[static_cast<std::size_t>(i)] = static_cast<std::byte>(host_order >> (24 - 8 * i));
   return a;
 }
 
@@ -84,7 +85,8 @@ std::optional<Prefix> Prefix::parse(std::string_view text) {
   const auto address = IpAddress::parse(text.substr(0, slash));
   if (!address) return std::nullopt;
   unsigned length = address->is_v4() ? 32 : 128;
-  if (slash != std::string_view::npos && !parse_number(text.substr(slash + 1), length, 10, length)) return std::nullopt;
+  if (slash != std::string_view::npos && !parse_number(text.substr(slash + 1), length, 10, length))
+    return std::nullopt;
   return Prefix{*address, static_cast<std::uint8_t>(length)};
 }
 
@@ -100,10 +102,13 @@ IpAddress Prefix::network() const {
   std::ranges::copy(address.bytes(), bytes.begin());
   for (std::size_t i = length; i < address.bytes().size() * 8; ++i)
     bytes[i / 8] &= ~static_cast<std::byte>(0x80u >> i % 8);
-  return address.is_v4() ? IpAddress::v4(std::span(bytes).first<4>()) : IpAddress::v6(std::span<const std::byte, 16>(bytes));
+  return address.is_v4() ? IpAddress::v4(std::span(bytes).first<4>())
+                         : IpAddress::v6(std::span<const std::byte, 16>(bytes));
 }
 
-std::string Prefix::to_string() const { return address.to_string() + "/" + std::to_string(length); }
+std::string Prefix::to_string() const {
+  return address.to_string() + "/" + std::to_string(length);
+}
 
 std::optional<MacAddress> MacAddress::parse(std::string_view text) {
   MacAddress mac;

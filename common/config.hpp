@@ -1,6 +1,6 @@
 #pragma once
-// The configuration as a value: one file for both routers, read for one of them. Names of interfaces are already
-// those of this router; durations are nanoseconds; every default stands here as a member initialiser.
+// The configuration as a value: one file for both routers, read for one of them. Names of interfaces are
+// already those of this router; durations are nanoseconds; every default stands here as a member initialiser.
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -41,30 +41,30 @@ enum class ConnectionState { fresh, established, related, invalid };  ///< "new"
 
 struct NodeConfig {
   std::string name;
-  int priority = 100;                                ///< 1..254; a group may override it
-  std::map<std::string, IpAddress> sync_addresses;   ///< by the interface name used in `sync.links`
-  std::map<std::string, std::string> interfaces;     ///< name in the file -> name on this node
+  int priority = 100;                               ///< 1..254; a group may override it
+  std::map<std::string, IpAddress> sync_addresses;  ///< by the interface name used in `sync.links`
+  std::map<std::string, std::string> interfaces;    ///< name in the file -> name on this node
 };
 
 struct InstanceConfig {
   std::string name;
-  std::string interface;      ///< on this node
-  std::uint8_t vrid = 0;      ///< 1..255
+  std::string interface;  ///< on this node
+  std::uint8_t vrid = 0;  ///< 1..255
   std::vector<Prefix> virtual_addresses;
   Checksum checksum = Checksum::automatic;
 };
 
 struct HooksConfig {
-  std::string notify, master, backup, fault, stop;   ///< paths; empty: none
-  std::string user;                                  ///< empty: the daemon's own
+  std::string notify, master, backup, fault, stop;  ///< paths; empty: none
+  std::string user;                                 ///< empty: the daemon's own
   Duration timeout = 30s;
 };
 
 struct GroupConfig {
   std::string name;
-  int priority = 100;                     ///< of this node
-  int peer_priority = 100;                ///< of the other node: who is preferred
-  Duration advertise_interval = 1s;       ///< 10ms .. 40.95s (RFC 9568 5.2.7: 12 bits of centiseconds)
+  int priority = 100;                ///< of this node
+  int peer_priority = 100;           ///< of the other node: who is preferred
+  Duration advertise_interval = 1s;  ///< 10ms .. 40.95s (RFC 9568 5.2.7: 12 bits of centiseconds)
   bool preempt = true;
   Duration preempt_delay = 0s;
   PreemptWithoutSync preempt_without_sync = PreemptWithoutSync::never;
@@ -73,9 +73,9 @@ struct GroupConfig {
   Duration gate_timeout = 5s;
   Duration heal_hold = 1s;
   Duration witness_hold = 3s;
-  Duration address_lifetime = 2s;         ///< whole seconds, as the kernel counts; renewed eight times as often
-  int garp_count = 5;                     ///< gratuitous ARPs per address, at once
-  Duration garp_repeat_after = 5s;        ///< once more as many; 0: not
+  Duration address_lifetime = 2s;   ///< whole seconds, as the kernel counts; renewed eight times as often
+  int garp_count = 5;               ///< gratuitous ARPs per address, at once
+  Duration garp_repeat_after = 5s;  ///< once more as many; 0: not
   std::vector<InstanceConfig> instances;  ///< in the order of the file
   std::vector<Prefix> protects;           ///< several groups only: the inner networks of this group
   HooksConfig hooks;
@@ -86,7 +86,7 @@ struct VrrpConfig {
 };
 
 struct SyncLink {
-  std::string interface;            ///< on this node
+  std::string interface;  ///< on this node
   IpAddress local, peer;
 };
 
@@ -94,7 +94,7 @@ struct SyncConfig {
   std::vector<std::string> groups;  ///< names; all groups by default
   std::vector<SyncLink> links;
   std::uint16_t port = 3781;
-  std::string key_file;             ///< empty: security none
+  std::string key_file;  ///< empty: security none
   CommitPolicy commit = CommitPolicy::continuous;
 };
 
@@ -102,16 +102,16 @@ struct SyncConfig {
 struct NatRule {
   int number = 0;
   std::string description;
-  std::string group;                          ///< the group whose gate covers it; the only one by default
-  std::string outbound_interface;             ///< on this node; empty: any
+  std::string group;               ///< the group whose gate covers it; the only one by default
+  std::string outbound_interface;  ///< on this node; empty: any
   std::optional<Prefix> source_address, destination_address;
-  std::string protocol;                       ///< "tcp", "udp", "icmp", ... ; empty: any
-  std::optional<IpAddress> translate_to;      ///< none: masquerade
+  std::string protocol;                   ///< "tcp", "udp", "icmp", ... ; empty: any
+  std::optional<IpAddress> translate_to;  ///< none: masquerade
   PortMapping port_mapping = PortMapping::preserve;
 };
 
 struct NatConfig {
-  std::vector<NatRule> source;      ///< by number
+  std::vector<NatRule> source;  ///< by number
 };
 
 struct FirewallRule {
@@ -125,7 +125,7 @@ struct FirewallRule {
 };
 
 struct FirewallInterface {
-  std::string interface;            ///< on this node
+  std::string interface;  ///< on this node
   FirewallDirection direction = FirewallDirection::in;
 };
 
@@ -137,8 +137,8 @@ struct FirewallRuleSet {
 };
 
 struct Config {
-  std::string node;                 ///< the name of this router
-  std::string peer;                 ///< of the other one; empty with one node only
+  std::string node;  ///< the name of this router
+  std::string peer;  ///< of the other one; empty with one node only
   std::vector<NodeConfig> nodes;
   std::optional<VrrpConfig> vrrp;
   std::optional<SyncConfig> sync;
@@ -148,7 +148,9 @@ struct Config {
   std::string digest;
 
   const GroupConfig* group(std::string_view name) const;
-  bool has_table() const { return nat.has_value() || !firewall.empty(); }  ///< natctl agent has something to load
+  bool has_table() const {
+    return nat.has_value() || !firewall.empty();
+  }  ///< natctl agent has something to load
 };
 
 struct LoadedConfig {
@@ -159,7 +161,8 @@ struct LoadedConfig {
   std::vector<std::string> unknown_node_choices;
 };
 
-/// Parses the text of a configuration file for one node. `file` stands in the messages only. Finds all mistakes at once.
+/// Parses the text of a configuration file for one node. `file` stands in the messages only. Finds all
+/// mistakes at once.
 LoadedConfig parse_config(std::string_view text, std::string_view file, std::string_view node);
 
 /// Three down intervals of RFC 9568 are counted from this: (256 - priority) * interval / 256.

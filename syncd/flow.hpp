@@ -1,6 +1,7 @@
 #pragma once
-// A connection tracking entry as a value: what a router must know of a flow to carry it on. This is the form in which
-// entries travel between the kernel's codec and the engine; how the tables keep them is table.hpp's business.
+// A connection tracking entry as a value: what a router must know of a flow to carry it on. This is the form
+// in which entries travel between the kernel's codec and the engine; how the tables keep them is table.hpp's
+// business.
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -18,7 +19,8 @@ struct Tuple {
   auto operator<=>(const Tuple&) const = default;
 };
 
-/// Which flow: the original direction, protocol and zone. CTA_ID is not unique over time (kernel fact), so it is not used.
+/// Which flow: the original direction, protocol and zone. CTA_ID is not unique over time (kernel fact), so it
+/// is not used.
 struct FlowKey {
   Tuple original;
   std::uint8_t protocol = 0;
@@ -51,7 +53,7 @@ inline constexpr std::uint8_t be_liberal = 0x08;
 }  // namespace tcp_flags
 
 struct TcpState {
-  std::uint8_t state = 0;                       ///< enum tcp_conntrack; 3 = ESTABLISHED
+  std::uint8_t state = 0;  ///< enum tcp_conntrack; 3 = ESTABLISHED
   std::uint8_t flags_original = 0, flags_reply = 0;
   std::uint8_t scale_original = 0, scale_reply = 0;
   auto operator<=>(const TcpState&) const = default;
@@ -59,48 +61,51 @@ struct TcpState {
 
 struct Flow {
   FlowKey key;
-  Tuple reply;                   ///< as the kernel shows it, translated: the un-NATed reply is derived when writing
-  std::uint32_t status = 0;      ///< status_bits
-  std::uint32_t timeout = 0;     ///< seconds left when this was reported
+  Tuple reply;  ///< as the kernel shows it, translated: the un-NATed reply is derived when writing
+  std::uint32_t status = 0;   ///< status_bits
+  std::uint32_t timeout = 0;  ///< seconds left when this was reported
   std::uint32_t mark = 0;
-  TcpState tcp;                  ///< zero unless protocol is TCP
-  bool has_tcp = false;          ///< the kernel said something of TCP (updates leave protoinfo out when unchanged)
+  TcpState tcp;          ///< zero unless protocol is TCP
+  bool has_tcp = false;  ///< the kernel said something of TCP (updates leave protoinfo out when unchanged)
   bool operator==(const Flow&) const = default;
 };
 
 enum class ChangeKind : std::uint8_t { created, updated, destroyed };
 
-/// An event of the kernel. `own`: caused by a request of this process (netlink port id), so not a packet's doing.
+/// An event of the kernel. `own`: caused by a request of this process (netlink port id), so not a packet's
+/// doing.
 struct FlowChange {
   ChangeKind kind = ChangeKind::created;
   bool own = false;
   Flow flow;
 };
 
-/// What the engine wants written into the kernel. `flow.status` holds replicated bits only (the codec adds what the
-/// kernel demands, such as confirmed); `flow.tcp` is to be written as it stands: the engine has set be_liberal in it, so
-/// that a window which moved on unseen cannot stop the flow. For set_timeout and remove only key, reply and timeout count.
+/// What the engine wants written into the kernel. `flow.status` holds replicated bits only (the codec adds
+/// what the kernel demands, such as confirmed); `flow.tcp` is to be written as it stands: the engine has set
+/// be_liberal in it, so that a window which moved on unseen cannot stop the flow. For set_timeout and remove
+/// only key, reply and timeout count.
 struct KernelWrite {
   enum class Op : std::uint8_t {
-    create,          ///< must not exist; reply tuple and NAT exactly as in flow
-    create_or_update,///< create; where it exists already with the same reply tuple, update what may be updated;
-                     ///< with another reply tuple (read it back: the kernel does not say), or where the reply tuple
-                     ///< belongs to another flow, refuse with EEXIST
-    update,          ///< only where it exists: status, TCP state, mark, timeout
-    set_timeout,     ///< only where it exists: nothing but the timeout
-    remove,          ///< by key
-    replace,         ///< delete what holds the key and what holds the reply tuple, then create
+    create,            ///< must not exist; reply tuple and NAT exactly as in flow
+    create_or_update,  ///< create; where it exists already with the same reply tuple, update what may be
+                       ///< updated; with another reply tuple (read it back: the kernel does not say), or
+                       ///< where the reply tuple belongs to another flow, refuse with EEXIST
+    update,       ///< only where it exists: status, TCP state, mark, timeout
+    set_timeout,  ///< only where it exists: nothing but the timeout
+    remove,       ///< by key
+    replace,      ///< delete what holds the key and what holds the reply tuple, then create
   } op = Op::create_or_update;
   Flow flow;
-  std::uint64_t token = 0;       ///< comes back in KernelResult when the kernel refuses
+  std::uint64_t token = 0;  ///< comes back in KernelResult when the kernel refuses
 };
 
 struct KernelResult {
   std::uint64_t token = 0;
-  int code = 0;                  ///< errno value; 0 is never reported
+  int code = 0;  ///< errno value; 0 is never reported
 };
 
-std::string to_string(const FlowKey& key);   ///< "tcp 192.168.100.5:4000 -> 203.0.113.9:80 zone 0"
-std::string to_string(const Flow& flow);     ///< key, reply tuple, state, status: what `sync verify` names a flow by
+std::string to_string(const FlowKey& key);  ///< "tcp 192.168.100.5:4000 -> 203.0.113.9:80 zone 0"
+std::string to_string(
+    const Flow& flow);  ///< key, reply tuple, state, status: what `sync verify` names a flow by
 
 }  // namespace syncd

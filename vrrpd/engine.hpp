@@ -1,6 +1,6 @@
 #pragma once
-// vrrpd's engine: events and the time in, actions out. It knows no socket, no clock, no log and no file. The order of
-// the actions is their meaning: the shell performs them one after the other.
+// vrrpd's engine: events and the time in, actions out. It knows no socket, no clock, no log and no file. The
+// order of the actions is their meaning: the shell performs them one after the other.
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -22,7 +22,8 @@ using common::Time;
 /// A connection on vrrpd.sock, numbered by the shell; never used twice.
 using ClientId = std::uint64_t;
 
-// --- events --------------------------------------------------------------------------------------------------------
+// --- events
+// --------------------------------------------------------------------------------------------------------
 
 struct Tick {};
 /// A VRRP packet as it came off the wire: `payload` starts behind the IP header.
@@ -36,8 +37,8 @@ struct AdvertReceived {
 struct LinkChanged {
   std::string interface;
   bool exists = false;
-  bool running = false;                 ///< IFF_UP and carrier
-  common::IpAddress primary;            ///< address that our adverts are sent from; unspecified: none yet
+  bool running = false;       ///< IFF_UP and carrier
+  common::IpAddress primary;  ///< address that our adverts are sent from; unspecified: none yet
   common::MacAddress mac;
 };
 /// A connection was accepted. `role_allowed`: SO_PEERCRED permits it to be a participant.
@@ -45,8 +46,8 @@ struct ClientConnected {
   ClientId client = 0;
   bool may_participate = false;
 };
-/// What a client said. Requests with the verb `status` are answered by the shell itself, from status() and to_json():
-/// only the shell knows wall-clock time. All other verbs come here.
+/// What a client said. Requests with the verb `status` are answered by the shell itself, from status() and
+/// to_json(): only the shell knows wall-clock time. All other verbs come here.
 struct ClientMessage {
   ClientId client = 0;
   common::NotifyMessage message;
@@ -58,7 +59,7 @@ struct ClientClosed {
 struct AddressResult {
   std::string interface;
   common::Prefix address;
-  bool added = false;                   ///< answer to AddAddress (else RemoveAddress)
+  bool added = false;  ///< answer to AddAddress (else RemoveAddress)
   int code = 0;
 };
 /// Leave cleanly (SIGTERM): the engine answers with Finished when all is done.
@@ -69,7 +70,8 @@ struct Reload {
 using Event = std::variant<Tick, AdvertReceived, LinkChanged, ClientConnected, ClientMessage, ClientClosed,
                            AddressResult, Stop, Reload>;
 
-// --- actions -------------------------------------------------------------------------------------------------------
+// --- actions
+// -------------------------------------------------------------------------------------------------------
 
 /// Multicast to 224.0.0.18 / ff02::12, TTL 255, from the interface's primary address.
 struct SendAdvert {
@@ -109,8 +111,8 @@ struct CloseClient {
   bool operator==(const CloseClient&) const = default;
 };
 struct RunHook {
-  std::string path;                       ///< program
-  std::vector<std::string> arguments;     ///< GROUP|INSTANCE name MASTER|BACKUP|FAULT|STOP priority
+  std::string path;                    ///< program
+  std::vector<std::string> arguments;  ///< GROUP|INSTANCE name MASTER|BACKUP|FAULT|STOP priority
   std::string user;
   common::Duration timeout{};
   bool operator==(const RunHook&) const = default;
@@ -132,8 +134,8 @@ struct Log {
 struct Finished {
   bool operator==(const Finished&) const = default;
 };
-using Action = std::variant<SendAdvert, AddAddress, RemoveAddress, Announce, SendMessage, CloseClient, RunHook, StoreTerm,
-                            Log, Finished>;
+using Action = std::variant<SendAdvert, AddAddress, RemoveAddress, Announce, SendMessage, CloseClient,
+                            RunHook, StoreTerm, Log, Finished>;
 using Actions = std::vector<Action>;
 
 /// One line, for traces of the simulation and the debug log.
@@ -142,8 +144,8 @@ std::string to_string(const Action& action);
 
 /// What the shell knew before the engine began.
 struct Inheritance {
-  std::vector<common::Hello::Seen> terms;   ///< as stored by StoreTerm in this boot
-  bool table_was_loaded = false;            ///< the agent had loaded its table earlier in this boot
+  std::vector<common::Hello::Seen> terms;  ///< as stored by StoreTerm in this boot
+  bool table_was_loaded = false;           ///< the agent had loaded its table earlier in this boot
 };
 
 class Engine {
@@ -152,10 +154,11 @@ class Engine {
   ~Engine();
   Engine(Engine&&) noexcept;
 
-  /// Appends. A step that comes long after the deadline tells the engine that the process was stopped meanwhile; then
-  /// the engine listens before it sends. The shell therefore serves timers and sockets in the order they became due.
+  /// Appends. A step that comes long after the deadline tells the engine that the process was stopped
+  /// meanwhile; then the engine listens before it sends. The shell therefore serves timers and sockets in the
+  /// order they became due.
   void step(const Event& event, Time now, Actions& out);
-  std::optional<Time> deadline() const;                   ///< when to be given a Tick next
+  std::optional<Time> deadline() const;  ///< when to be given a Tick next
   Status status(Time now) const;
 
  private:

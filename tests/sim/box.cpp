@@ -12,28 +12,38 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr Duration kNotifyDelay = 100us;       // one hop over a Unix socket, with the wake-up of the other side
-constexpr Duration kTransactionTime = 300us;   // libnftables, measured 70 us and up
-constexpr Duration kReconnect = 50ms;          // NotifyClient::kReconnectEvery
+constexpr Duration kNotifyDelay = 100us;  // one hop over a Unix socket, with the wake-up of the other side
+constexpr Duration kTransactionTime = 300us;  // libnftables, measured 70 us and up
+constexpr Duration kReconnect = 50ms;         // NotifyClient::kReconnectEvery
 constexpr std::size_t kWritesPerTurn = 64;
 
-std::size_t slot(Daemon d) { return static_cast<std::size_t>(d); }
-const char* interface_of(Segment s) { return s == Segment::wan ? "eth0" : "eth2"; }
+std::size_t slot(Daemon d) {
+  return static_cast<std::size_t>(d);
+}
+const char* interface_of(Segment s) {
+  return s == Segment::wan ? "eth0" : "eth2";
+}
 
 }  // namespace
 
-Box::Box(World& world, int index_, std::uint64_t seed) : index(index_), kernel(seed), world_(world), prng_(seed + 1) {
+Box::Box(World& world, int index_, std::uint64_t seed)
+    : index(index_), kernel(seed), world_(world), prng_(seed + 1) {
   clock.offset = std::chrono::seconds(100 + prng_.below(100000));
   clock.parts_per_million = static_cast<std::int64_t>(prng_.below(400)) - 200;
 }
 
-common::Time Box::local_now() const { return clock.local(world_.queue.now()); }
+common::Time Box::local_now() const {
+  return clock.local(world_.queue.now());
+}
 
 bool Box::runs(Daemon daemon) const {
   switch (daemon) {
-    case Daemon::vrrpd: return vrrpd_.has_value();
-    case Daemon::syncd: return syncd_.has_value();
-    case Daemon::agent: return agent_.has_value();
+    case Daemon::vrrpd:
+      return vrrpd_.has_value();
+    case Daemon::syncd:
+      return syncd_.has_value();
+    case Daemon::agent:
+      return agent_.has_value();
   }
   return false;
 }
@@ -84,8 +94,10 @@ void Box::kill(Daemon daemon) {
       vrrpd_.reset();
       paused_ = false;
       missed_.clear();
-      if (std::exchange(sync_client_, 0)) world_.queue.after(kNotifyDelay, [this] { step(syncd::Event(syncd::NotifyDisconnected{})); });
-      if (std::exchange(agent_client_, 0)) world_.queue.after(kNotifyDelay, [this] { step(natctl::Event(natctl::VrrpdClosed{})); });
+      if (std::exchange(sync_client_, 0))
+        world_.queue.after(kNotifyDelay, [this] { step(syncd::Event(syncd::NotifyDisconnected{})); });
+      if (std::exchange(agent_client_, 0))
+        world_.queue.after(kNotifyDelay, [this] { step(natctl::Event(natctl::VrrpdClosed{})); });
       break;
     case Daemon::syncd:
       syncd_.reset();
@@ -103,10 +115,13 @@ void Box::kill(Daemon daemon) {
 }
 
 void Box::close_client(vrrpd::ClientId client) {
-  if (client != 0) world_.queue.after(kNotifyDelay, [this, client] { step(vrrpd::Event(vrrpd::ClientClosed{client})); });
+  if (client != 0)
+    world_.queue.after(kNotifyDelay, [this, client] { step(vrrpd::Event(vrrpd::ClientClosed{client})); });
 }
 
-void Box::terminate_vrrpd() { step(vrrpd::Event(vrrpd::Stop{})); }
+void Box::terminate_vrrpd() {
+  step(vrrpd::Event(vrrpd::Stop{}));
+}
 
 void Box::pause_vrrpd() {
   if (vrrpd_) paused_ = true;
@@ -133,14 +148,20 @@ void Box::reboot() {
 
 vrrpd::LinkChanged Box::link_state(Segment segment) const {
   const bool wan = segment == Segment::wan;
-  const std::uint32_t host = wan ? 0x0a0a0066u + static_cast<unsigned>(index) : 0xc0a86402u + static_cast<unsigned>(index);
-  return {.interface = interface_of(segment), .exists = true, .running = world_.carrier(index, segment),
-          .primary = common::IpAddress::v4(host), .mac = {}};
+  const std::uint32_t host =
+      wan ? 0x0a0a0066u + static_cast<unsigned>(index) : 0xc0a86402u + static_cast<unsigned>(index);
+  return {.interface = interface_of(segment),
+          .exists = true,
+          .running = world_.carrier(index, segment),
+          .primary = common::IpAddress::v4(host),
+          .mac = {}};
 }
 
 void Box::carrier_changed(Segment segment) {
-  if (segment == Segment::sync) step(syncd::Event(syncd::LinkChanged{0, world_.carrier(index, segment)}));
-  else step(vrrpd::Event(link_state(segment)));
+  if (segment == Segment::sync)
+    step(syncd::Event(syncd::LinkChanged{0, world_.carrier(index, segment)}));
+  else
+    step(vrrpd::Event(link_state(segment)));
 }
 
 /// Connects whatever of the three runs, and goes on trying like NotifyClient.
@@ -169,19 +190,27 @@ void Box::connect() {
 void Box::arm(Daemon daemon, common::Deadline deadline) {
   const std::uint64_t number = ++armed_[slot(daemon)];
   if (!deadline) return;
-  // A real timer is never early and a little late; a deadline in the past is served at the next turn of the loop.
+  // A real timer is never early and a little late; a deadline in the past is served at the next turn of the
+  // loop.
   const common::Time when = std::max(clock.world(*deadline), world_.queue.now() + 10us);
   world_.queue.at(when, [this, daemon, number] {
     if (armed_[slot(daemon)] != number) return;
     switch (daemon) {
-      case Daemon::vrrpd: step(vrrpd::Event(vrrpd::Tick{})); break;
-      case Daemon::syncd: step(syncd::Event(syncd::Tick{})); break;
-      case Daemon::agent: step(natctl::Event(natctl::Tick{})); break;
+      case Daemon::vrrpd:
+        step(vrrpd::Event(vrrpd::Tick{}));
+        break;
+      case Daemon::syncd:
+        step(syncd::Event(syncd::Tick{}));
+        break;
+      case Daemon::agent:
+        step(natctl::Event(natctl::Tick{}));
+        break;
     }
   });
 }
 
-// --- vrrpd ---------------------------------------------------------------------------------------------------------
+// --- vrrpd
+// ---------------------------------------------------------------------------------------------------------
 
 void Box::step(const vrrpd::Event& event) {
   if (!vrrpd_) return;
@@ -206,9 +235,13 @@ void Box::perform(vrrpd::Action& action) {
                  [&](vrrpd::SendAdvert& a) { world_.send_advert(index, a); },
                  [&](vrrpd::AddAddress& a) { address(a.interface, a.address, true, a.lifetime); },
                  [&](vrrpd::RemoveAddress& a) { address(a.interface, a.address, false, {}); },
-                 [&](vrrpd::Announce& a) { world_.announce(index, a.interface == "eth0" ? Segment::wan : Segment::lan); },
+                 [&](vrrpd::Announce& a) {
+                   world_.announce(index, a.interface == "eth0" ? Segment::wan : Segment::lan);
+                 },
                  [&](vrrpd::SendMessage& a) { to_vrrpd_client(a.client, a.message); },
-                 [&](vrrpd::CloseClient& a) { world_.fail(fmt::format("R{} vrrpd closed a client: {}", index + 1, a.why)); },
+                 [&](vrrpd::CloseClient& a) {
+                   world_.fail(fmt::format("R{} vrrpd closed a client: {}", index + 1, a.why));
+                 },
                  [&](vrrpd::RunHook&) {},
                  [&](vrrpd::StoreTerm& a) { stored_terms_[a.group] = a.term; },
                  [&](vrrpd::Log&) {},
@@ -226,15 +259,19 @@ void Box::to_vrrpd_client(vrrpd::ClientId client, const common::NotifyMessage& m
   });
 }
 
-void Box::address(const std::string& interface, const common::Prefix& prefix, bool add, std::chrono::seconds lifetime) {
+void Box::address(const std::string& interface, const common::Prefix& prefix, bool add,
+                  std::chrono::seconds lifetime) {
   const std::string name = interface + " " + prefix.to_string();
   const bool had = kernel.addresses.contains(name);
-  if (add) kernel.addresses[name] = world_.queue.now() + lifetime;
-  else kernel.addresses.erase(name);
+  if (add)
+    kernel.addresses[name] = world_.queue.now() + lifetime;
+  else
+    kernel.addresses.erase(name);
   if (had != add) own_addresses();
   const std::uint64_t life = life_[slot(Daemon::vrrpd)];
   world_.queue.after(30us, [=, this] {
-    if (life == life_[slot(Daemon::vrrpd)]) step(vrrpd::Event(vrrpd::AddressResult{interface, prefix, add, 0}));
+    if (life == life_[slot(Daemon::vrrpd)])
+      step(vrrpd::Event(vrrpd::AddressResult{interface, prefix, add, 0}));
   });
 }
 
@@ -256,11 +293,13 @@ void Box::request(const std::string& verb, std::vector<std::string> arguments) {
   step(vrrpd::Event(vrrpd::ClientClosed{client}));
 }
 
-// --- syncd ---------------------------------------------------------------------------------------------------------
+// --- syncd
+// ---------------------------------------------------------------------------------------------------------
 
 void Box::own_addresses() {
   const auto last = static_cast<unsigned>(index);
-  syncd::OwnAddresses own{{common::IpAddress::v4(0x0a0a0066u + last), common::IpAddress::v4(0xc0a86402u + last),
+  syncd::OwnAddresses own{{common::IpAddress::v4(0x0a0a0066u + last),
+                           common::IpAddress::v4(0xc0a86402u + last),
                            common::IpAddress::v4(0x0a0a0a02u + last), common::IpAddress::v4(0x7f000001u)}};
   for (const auto& [name, expires] : kernel.addresses)
     own.addresses.push_back(common::Prefix::parse(name.substr(name.find(' ') + 1))->address);
@@ -392,7 +431,8 @@ std::optional<syncd::Status> Box::sync_status() const {
   return syncd_->status(local_now());
 }
 
-// --- agent ---------------------------------------------------------------------------------------------------------
+// --- agent
+// ---------------------------------------------------------------------------------------------------------
 
 void Box::step(const natctl::Event& event) {
   if (!agent_) return;
@@ -408,9 +448,9 @@ void Box::step(const natctl::Event& event) {
 void Box::perform(natctl::Action& action) {
   std::visit(Overload{
                  [&](natctl::Transaction& a) {
-                   // What the text says of the gate is asked of the agent at the time it was rendered.
-                   const auto gates = agent_->status(local_now()).gates_open;
-                   const bool open = gates.contains("MAIN-GW") && gates.at("MAIN-GW");
+                   // Of the text only what it says of the gate is read: a shut gate jumps to the chain that
+                   // covers.
+                   const bool open = !a.text.contains("jump cover_");
                    const std::uint64_t life = life_[slot(Daemon::agent)];
                    world_.queue.after(kTransactionTime, [this, id = a.id, open, life] {
                      table_exists = true;
@@ -420,7 +460,8 @@ void Box::perform(natctl::Action& action) {
                    });
                  },
                  [&](natctl::SendNotify& a) {
-                   if (const auto* report = std::get_if<common::TableReport>(&a.message)) table_loaded_ |= report->loaded;
+                   if (const auto* report = std::get_if<common::TableReport>(&a.message))
+                     table_loaded_ |= report->loaded;
                    if (agent_client_ == 0) return;
                    world_.queue.after(kNotifyDelay, [this, client = agent_client_, message = a.message] {
                      if (client == agent_client_) step(vrrpd::Event(vrrpd::ClientMessage{client, message}));
@@ -433,6 +474,8 @@ void Box::perform(natctl::Action& action) {
              action);
 }
 
-void Box::finish_transaction(std::uint64_t id) { step(natctl::Event(natctl::TransactionDone{id, ""})); }
+void Box::finish_transaction(std::uint64_t id) {
+  step(natctl::Event(natctl::TransactionDone{id, ""}));
+}
 
 }  // namespace sim

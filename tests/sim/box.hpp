@@ -1,6 +1,7 @@
 #pragma once
-// One router: three engines, the notify connections between them, and a kernel. A daemon can be killed, started and
-// paused by itself; a reboot ends all of them and empties the kernel and what the daemons had stored.
+// One router: three engines, the notify connections between them, and a kernel. A daemon can be killed,
+// started and paused by itself; a reboot ends all of them and empties the kernel and what the daemons had
+// stored.
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -35,12 +36,12 @@ class Box {
   void resume_vrrpd();
   void reboot();
   void carrier_changed(Segment segment);
-  void lose_events();              ///< the netlink socket overran
+  void lose_events();  ///< the netlink socket overran
   void request(const std::string& verb, std::vector<std::string> arguments = {});
 
   void advert(const vrrpd::AdvertReceived& packet) { step(packet); }
   void datagram(const common::Bytes& bytes, const common::IpAddress& source);
-  void kernel_changed();           ///< deliver what the kernel has noted
+  void kernel_changed();  ///< deliver what the kernel has noted
 
   bool runs(Daemon daemon) const;
   bool forwards() const { return table_exists && gate_open; }
@@ -51,7 +52,7 @@ class Box {
 
   int index;
   Kernel kernel;
-  bool table_exists = false, gate_open = false;   ///< kernel state: outlives the agent
+  bool table_exists = false, gate_open = false;  ///< kernel state: outlives the agent
   NodeClock clock;
 
  private:
@@ -69,7 +70,8 @@ class Box {
   vrrpd::LinkChanged link_state(Segment segment) const;
   void to_vrrpd_client(vrrpd::ClientId client, const common::NotifyMessage& message);
   void close_client(vrrpd::ClientId client);
-  void address(const std::string& interface, const common::Prefix& prefix, bool add, std::chrono::seconds lifetime);
+  void address(const std::string& interface, const common::Prefix& prefix, bool add,
+               std::chrono::seconds lifetime);
   void finish_transaction(std::uint64_t id);
 
   World& world_;
@@ -77,11 +79,12 @@ class Box {
   std::optional<vrrpd::Engine> vrrpd_;
   std::optional<syncd::Engine> syncd_;
   std::optional<natctl::Agent> agent_;
-  std::array<std::uint64_t, 3> life_{};     ///< counts starts and kills: what was meant for an earlier life is void
-  std::array<std::uint64_t, 3> armed_{};    ///< the newest timer of each daemon
+  std::array<std::uint64_t, 3>
+      life_{};  ///< counts starts and kills: what was meant for an earlier life is void
+  std::array<std::uint64_t, 3> armed_{};  ///< the newest timer of each daemon
   bool paused_ = false;
-  std::deque<vrrpd::Event> missed_;         ///< what waits for a paused vrrpd
-  vrrpd::ClientId next_client_ = 1, sync_client_ = 0, agent_client_ = 0;   ///< 0: not connected
+  std::deque<vrrpd::Event> missed_;                                       ///< what waits for a paused vrrpd
+  vrrpd::ClientId next_client_ = 1, sync_client_ = 0, agent_client_ = 0;  ///< 0: not connected
   bool agent_to_syncd_ = false, reconnecting_ = false, delivering_ = false, pumping_ = false;
   std::vector<syncd::FlowChange> changes_;
   std::map<std::string, common::Term> stored_terms_;

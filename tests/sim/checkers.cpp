@@ -22,7 +22,8 @@ void Checkers::look(World& world) {
 /// A term names one mastership: two boxes may both be master (a partition), never in the same term.
 void Checkers::one_master_a_term(World& world) {
   const auto a = world.box(0).group(), b = world.box(1).group();
-  if (a && b && a->state == common::GroupState::master && b->state == common::GroupState::master && a->term == b->term)
+  if (a && b && a->state == common::GroupState::master && b->state == common::GroupState::master &&
+      a->term == b->term)
     world.fail(fmt::format("two masters in term {}", common::to_string(a->term)));
 }
 
@@ -32,7 +33,8 @@ void Checkers::terms_grow(World& world) {
     if (!group) continue;
     common::Term& newest = newest_[static_cast<std::size_t>(i)];
     if (group->term < newest)
-      world.fail(fmt::format("R{} went back from term {} to {}", i + 1, common::to_string(newest), common::to_string(group->term)));
+      world.fail(fmt::format("R{} went back from term {} to {}", i + 1, common::to_string(newest),
+                             common::to_string(group->term)));
     newest = group->term;
   }
 }
@@ -43,10 +45,12 @@ void Checkers::shut_gate_without_mastership(World& world) {
     Box& box = world.box(i);
     const auto group = box.group();
     common::Time& since = open_since_backup_[static_cast<std::size_t>(i)];
-    const bool wrong = group && box.runs(Daemon::agent) && box.forwards() && group->state == common::GroupState::backup &&
-                       group->phase == common::Phase::idle;
-    if (!wrong) since = {};
-    else if (since == common::Time{}) since = world.queue.now();
+    const bool wrong = group && box.runs(Daemon::agent) && box.forwards() &&
+                       group->state == common::GroupState::backup && group->phase == common::Phase::idle;
+    if (!wrong)
+      since = {};
+    else if (since == common::Time{})
+      since = world.queue.now();
     // A daemon that was started again needs its connections first.
     else if (world.queue.now() - since > kGateShutsWithin + 200ms)
       world.fail(fmt::format("R{} is backup and its gate is open", i + 1));

@@ -13,7 +13,7 @@ class World;
 
 class Checkers {
  public:
-  void look(World& world);          ///< called every few milliseconds; reports by World::fail
+  void look(World& world);  ///< called every few milliseconds; reports by World::fail
   void rebooted(int box) { newest_[static_cast<std::size_t>(box)] = {}; }
 
  private:

@@ -10,7 +10,9 @@ using syncd::Flow;
 using syncd::FlowKey;
 using syncd::KernelWrite;
 
-void Kernel::note(ChangeKind kind, bool own, const Flow& flow) { events_.push_back({kind, own, flow}); }
+void Kernel::note(ChangeKind kind, bool own, const Flow& flow) {
+  events_.push_back({kind, own, flow});
+}
 
 Kernel::Entry* Kernel::find(const FlowKey& key) {
   const auto it = entries_.find(key);
@@ -22,13 +24,14 @@ Kernel::Entry* Kernel::find_reply(const syncd::Tuple& reply_direction, std::uint
   return it == by_reply_.end() ? nullptr : find(it->second);
 }
 
-Kernel::Entry& Kernel::create(const FlowKey& key, const common::IpAddress& translated, std::uint32_t timeout, Time now) {
+Kernel::Entry& Kernel::create(const FlowKey& key, const common::IpAddress& translated, std::uint32_t timeout,
+                              Time now) {
   Flow flow{.key = key, .timeout = timeout};
   flow.reply = {key.original.destination, translated, key.original.destination_port, 0};
   do flow.reply.destination_port = static_cast<std::uint16_t>(1024 + prng_.below(64512));
   while (by_reply_.contains({key.protocol, flow.reply}));
-  flow.status = syncd::status_bits::confirmed | syncd::status_bits::src_nat | syncd::status_bits::src_nat_done |
-                syncd::status_bits::dst_nat_done;
+  flow.status = syncd::status_bits::confirmed | syncd::status_bits::src_nat |
+                syncd::status_bits::src_nat_done | syncd::status_bits::dst_nat_done;
   if (key.protocol == 6) {
     flow.has_tcp = true;
     flow.tcp = {.state = 1, .flags_original = 3, .scale_original = 7};
@@ -44,9 +47,10 @@ void Kernel::packet(Entry& entry, bool reply, Time now) {
   const Flow before = flow;
   if (reply) flow.status |= syncd::status_bits::seen_reply;
   if (flow.key.protocol == 6) {
-    if (reply && flow.tcp.state == 1) flow.tcp = {.state = 2, .flags_original = 3, .flags_reply = 3,
-                                                  .scale_original = 7, .scale_reply = 7};
-    else if (!reply && flow.tcp.state == 2) flow.tcp.state = 3;
+    if (reply && flow.tcp.state == 1)
+      flow.tcp = {.state = 2, .flags_original = 3, .flags_reply = 3, .scale_original = 7, .scale_reply = 7};
+    else if (!reply && flow.tcp.state == 2)
+      flow.tcp.state = 3;
     if (flow.tcp.state == 3) flow.status |= syncd::status_bits::assured;
     flow.timeout = flow.tcp.state == 3 ? kTcpEstablishedTimeout : 60;
   } else {
@@ -76,7 +80,8 @@ std::vector<Flow> Kernel::dump(Time now) const {
   std::vector<Flow> out;
   for (const auto& [key, entry] : entries_) {
     Flow flow = entry.flow;
-    flow.timeout = static_cast<std::uint32_t>(std::max<std::int64_t>(0, (entry.expires - now) / std::chrono::seconds(1)));
+    flow.timeout = static_cast<std::uint32_t>(
+        std::max<std::int64_t>(0, (entry.expires - now) / std::chrono::seconds(1)));
     out.push_back(flow);
   }
   return out;
@@ -106,7 +111,8 @@ int Kernel::write(const KernelWrite& write, Time now) {
       break;
     case Op::replace:
       destroy(wanted.key, true);
-      if (const Entry* holder = find_reply(wanted.reply, wanted.key.protocol)) destroy(holder->flow.key, true);
+      if (const Entry* holder = find_reply(wanted.reply, wanted.key.protocol))
+        destroy(holder->flow.key, true);
       entry = nullptr;
       break;
   }

@@ -1,8 +1,8 @@
 #pragma once
-// The kernel of one box, as far as the pair depends on it. It outlives every daemon and is emptied by a reboot.
-// Each rule here has a counterpart that tests/netns shows on a real kernel: an entry written by ctnetlink makes an
-// event with our own port id; creating what exists is EEXIST; a packet refreshes the timeout and makes no event;
-// an address with a lifetime vanishes when nobody renews it.
+// The kernel of one box, as far as the pair depends on it. It outlives every daemon and is emptied by a
+// reboot. Each rule here has a counterpart that tests/netns shows on a real kernel: an entry written by
+// ctnetlink makes an event with our own port id; creating what exists is EEXIST; a packet refreshes the
+// timeout and makes no event; an address with a lifetime vanishes when nobody renews it.
 #include <cstdint>
 #include <map>
 #include <string>
@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "common/prng.hpp"
-#include "syncd/flow.hpp"
 #include "common/time.hpp"
+#include "syncd/flow.hpp"
 
 namespace sim {
 
@@ -29,7 +29,8 @@ class Kernel {
   Entry* find(const syncd::FlowKey& key);
   Entry* find_reply(const syncd::Tuple& reply_direction, std::uint8_t protocol);
   /// First packet of a flow through source NAT with a random port.
-  Entry& create(const syncd::FlowKey& key, const common::IpAddress& translated, std::uint32_t timeout, common::Time now);
+  Entry& create(const syncd::FlowKey& key, const common::IpAddress& translated, std::uint32_t timeout,
+                common::Time now);
   void packet(Entry& entry, bool reply, common::Time now);  ///< refreshes, and moves the state as packets do
   void destroy(const syncd::FlowKey& key, bool own);
   void expire(common::Time now);

@@ -38,16 +38,22 @@ int main(int argc, char** argv) {
   bool trace = false;
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
-    if (option == "--trace") trace = true;
-    else if (i + 1 == argc) return fmt::print(stderr, "sim: {} wants a value\n", option), 2;
-    else if (option == "--seed") seeds.push_back(std::stoull(argv[++i]));
-    else if (option == "--seeds") count = std::stoull(argv[++i]);
-    else if (option == "--from") from = std::stoull(argv[++i]);
+    if (option == "--trace")
+      trace = true;
+    else if (i + 1 == argc)
+      return fmt::print(stderr, "sim: {} wants a value\n", option), 2;
+    else if (option == "--seed")
+      seeds.push_back(std::stoull(argv[++i]));
+    else if (option == "--seeds")
+      count = std::stoull(argv[++i]);
+    else if (option == "--from")
+      from = std::stoull(argv[++i]);
     else if (option == "--seed-file") {
       std::ifstream file(argv[++i]);
       for (std::string line; std::getline(file, line);)
         if (!line.empty() && line[0] != '#') seeds.push_back(std::stoull(line));
-    } else return fmt::print(stderr, "sim: unknown option {}\n", option), 2;
+    } else
+      return fmt::print(stderr, "sim: unknown option {}\n", option), 2;
   }
   for (std::uint64_t s = from; s < from + count; ++s) seeds.push_back(s);
   int failures = 0;

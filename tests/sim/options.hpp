@@ -1,6 +1,6 @@
 #pragma once
-// What a run is made of, all of it drawn from the seed: each seed has its own mix of faults (swarm testing), so that
-// some runs are gentle enough to go deep and others rough enough to go wide.
+// What a run is made of, all of it drawn from the seed: each seed has its own mix of faults (swarm testing),
+// so that some runs are gentle enough to go deep and others rough enough to go wide.
 #include <cstdint>
 #include <string>
 
@@ -13,15 +13,16 @@ struct Options {
   std::uint64_t seed = 0;
   common::Duration advertise_interval = std::chrono::milliseconds(100);
   bool continuous = true;
-  bool plain = false;               ///< security: none
+  bool plain = false;  ///< security: none
   int flows = 20;
 
-  double loss = 0, duplicate = 0;   ///< of each datagram on the sync link
+  double loss = 0, duplicate = 0;  ///< of each datagram on the sync link
   double advert_loss = 0;
   common::Duration delay_min = std::chrono::microseconds(50), delay_spread = std::chrono::microseconds(200);
 
   // Mean time between faults of a kind; zero: never.
-  common::Duration power_cut{}, reboot{}, carrier{}, sync_cut{}, daemon_kill{}, pause{}, overrun{}, switchover{};
+  common::Duration power_cut{}, reboot{}, carrier{}, sync_cut{}, daemon_kill{}, pause{}, overrun{},
+      switchover{};
   common::Duration faults_for = std::chrono::seconds(30);
   common::Duration heal_within = std::chrono::seconds(25);
 

@@ -1,6 +1,6 @@
 #pragma once
-// The event queue of the simulated world: ordered by time, then by the order in which things were put in, never by
-// an address, so that the same seed gives the same run.
+// The event queue of the simulated world: ordered by time, then by the order in which things were put in,
+// never by an address, so that the same seed gives the same run.
 #include <cstdint>
 #include <functional>
 #include <queue>

@@ -9,7 +9,7 @@ namespace sim {
 using namespace std::chrono_literals;
 
 namespace {
-const common::IpAddress kVirtual = common::IpAddress::v4(0x0a0a0065u);   // 10.10.0.101
+const common::IpAddress kVirtual = common::IpAddress::v4(0x0a0a0065u);  // 10.10.0.101
 const common::IpAddress kServer = common::IpAddress::v4(0x0a0a0001u);
 }  // namespace
 
@@ -51,7 +51,8 @@ void Traffic::note_acknowledged() {
     if (!replica || replica->state != syncd::SyncState::synced) continue;
     for (Flow& flow : flows_)
       // What was established a moment ago may still be on its way from the kernel to syncd.
-      if (flow.established && flow.held[static_cast<std::size_t>(i)] && world_.queue.now() - flow.since > 10ms)
+      if (flow.established && flow.held[static_cast<std::size_t>(i)] &&
+          world_.queue.now() - flow.since > 10ms)
         flow.held[static_cast<std::size_t>(1 - i)] = true;
   }
 }
@@ -65,7 +66,8 @@ int Traffic::way(Segment from, Segment to) const {
 
 void Traffic::broken(Flow& flow, int box, const char* how) {
   if (flow.held[static_cast<std::size_t>(box)])
-    world_.fail(fmt::format("R{} broke a flow that it held: {} ({})", box + 1, syncd::to_string(flow.key), how));
+    world_.fail(
+        fmt::format("R{} broke a flow that it held: {} ({})", box + 1, syncd::to_string(flow.key), how));
   else
     ++excused_;
   flow.ends = world_.queue.now();
@@ -80,7 +82,8 @@ bool Traffic::there(Flow& flow) {
   if (!entry) {
     if (flow.established && flow.key.protocol == 6) return broken(flow, b, "reset: no entry"), false;
     if (flow.established) return broken(flow, b, "translated anew"), false;
-    entry = &box.kernel.create(flow.key, kVirtual, flow.key.protocol == 6 ? 120 : kUdpTimeout, world_.queue.now());
+    entry = &box.kernel.create(flow.key, kVirtual, flow.key.protocol == 6 ? 120 : kUdpTimeout,
+                               world_.queue.now());
   }
   const std::uint16_t port = entry->flow.reply.destination_port;
   if (flow.established && flow.port != port) return broken(flow, b, "translated to another port"), false;
@@ -113,10 +116,12 @@ bool Traffic::back(Flow& flow) {
 void Traffic::send(std::size_t index) {
   Flow& flow = flows_[index];
   if (world_.failed()) return;
-  if (there(flow) && back(flow)) ++delivered_;
-  else ++lost_;
+  if (there(flow) && back(flow))
+    ++delivered_;
+  else
+    ++lost_;
   if (flow.ends <= world_.queue.now()) {
-    for (int i = 0; i < 2; ++i) {   // a close passes whoever forwards
+    for (int i = 0; i < 2; ++i) {  // a close passes whoever forwards
       if (way(Segment::lan, Segment::wan) != i) continue;
       world_.box(i).kernel.destroy(flow.key, false);
       world_.box(i).kernel_changed();

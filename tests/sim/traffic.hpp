@@ -1,7 +1,8 @@
 #pragma once
-// Clients behind the pair and servers in front of it, and the oracle of what must survive. A flow is held by a box
-// once that box has forwarded it, or once the master says that the other box has acknowledged everything: from then
-// on that box may not break it, whatever happened in between. What no living box held cannot be demanded.
+// Clients behind the pair and servers in front of it, and the oracle of what must survive. A flow is held by
+// a box once that box has forwarded it, or once the master says that the other box has acknowledged
+// everything: from then on that box may not break it, whatever happened in between. What no living box held
+// cannot be demanded.
 #include <array>
 #include <cstdint>
 #include <vector>
@@ -17,18 +18,18 @@ class Traffic {
  public:
   Traffic(World& world, int flows, std::uint64_t seed);
   void start();
-  void forget_holder(int box);       ///< its copy is legitimately gone (reboot)
-  void forget_replica(int box);      ///< its syncd died: its copy is gone unless it is the master
-  void note_acknowledged();          ///< looks at the masters' backlog; called now and then
+  void forget_holder(int box);   ///< its copy is legitimately gone (reboot)
+  void forget_replica(int box);  ///< its syncd died: its copy is gone unless it is the master
+  void note_acknowledged();      ///< looks at the masters' backlog; called now and then
 
   std::uint64_t delivered() const { return delivered_; }
   std::uint64_t lost() const { return lost_; }
-  std::uint64_t excused() const { return excused_; }   ///< broken, but nobody could have known of them
+  std::uint64_t excused() const { return excused_; }  ///< broken, but nobody could have known of them
 
  private:
   struct Flow {
     syncd::FlowKey key;
-    std::uint16_t port = 0;          ///< translated source port, once known
+    std::uint16_t port = 0;  ///< translated source port, once known
     bool established = false;
     std::array<bool, 2> held{};
     common::Time since{}, ends{};
@@ -36,8 +37,8 @@ class Traffic {
   void open(std::size_t index);
   void send(std::size_t index);
   int way(Segment from, Segment to) const;
-  bool there(Flow& flow);            ///< client to server; false: lost or broken
-  bool back(Flow& flow);             ///< server to client
+  bool there(Flow& flow);  ///< client to server; false: lost or broken
+  bool back(Flow& flow);   ///< server to client
   void broken(Flow& flow, int box, const char* how);
 
   World& world_;

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t kLinesKept = 400;
 constexpr Duration kLookEvery = 5ms;
-constexpr Duration kArpEvery = 1s;   // hosts probe a neighbour that does not answer after about a second
+constexpr Duration kArpEvery = 1s;  // hosts probe a neighbour that does not answer after about a second
 
 std::string config_text(const Options& o) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(o.advertise_interval).count();
@@ -32,7 +32,9 @@ sync:
 nat:
   source:
     10: {{ outbound_interface: eth0, source_address: 192.168.100.0/24, translate_to: 10.10.0.101, port_mapping: fully-random }}
-)", ms, o.plain ? "security: none" : "key_file: /etc/steadynat/sync.key", o.continuous ? "continuous" : "on-takeover");
+)",
+                     ms, o.plain ? "security: none" : "key_file: /etc/steadynat/sync.key",
+                     o.continuous ? "continuous" : "on-takeover");
 }
 
 }  // namespace
@@ -62,10 +64,14 @@ void World::trace_engine(int box, const std::string& line) {
 }
 
 void World::fail(std::string what) {
-  if (failure_.empty()) failure_ = fmt::format("at {:.6f} s: {}", common::milliseconds(queue.now().time_since_epoch()) / 1000, what);
+  if (failure_.empty())
+    failure_ =
+        fmt::format("at {:.6f} s: {}", common::milliseconds(queue.now().time_since_epoch()) / 1000, what);
 }
 
-bool World::carrier(int box, Segment segment) const { return port(box, segment).carrier; }
+bool World::carrier(int box, Segment segment) const {
+  return port(box, segment).carrier;
+}
 
 bool World::connected(int box, Segment segment) const {
   return port(box, segment).plugged && port(box, segment).carrier;
@@ -78,8 +84,11 @@ void World::send_advert(int from, const vrrpd::SendAdvert& advert) {
   const auto delay = options.delay_min + std::chrono::microseconds(prng.below(200));
   queue.after(delay, [this, to, segment, advert] {
     if (!connected(to, segment)) return;
-    box(to).advert({.interface = advert.interface, .source = advert.source,
-                    .destination = common::IpAddress::v4(0xe0000012u), .ttl = 255, .payload = advert.payload});
+    box(to).advert({.interface = advert.interface,
+                    .source = advert.source,
+                    .destination = common::IpAddress::v4(0xe0000012u),
+                    .ttl = 255,
+                    .payload = advert.payload});
   });
 }
 
@@ -89,10 +98,11 @@ void World::send_datagram(int from, const syncd::Datagram& datagram) {
   const int copies = !healing_ && prng.chance(options.duplicate) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
     const auto spread = static_cast<std::uint64_t>(options.delay_spread / 1us) + 1;
-    queue.after(options.delay_min + std::chrono::microseconds(prng.below(spread)), [this, from, to, bytes = datagram.bytes] {
-      if (!connected(to, Segment::sync)) return;
-      box(to).datagram(bytes, common::IpAddress::v4(0x0a0a0a02u + static_cast<unsigned>(from)));
-    });
+    queue.after(options.delay_min + std::chrono::microseconds(prng.below(spread)),
+                [this, from, to, bytes = datagram.bytes] {
+                  if (!connected(to, Segment::sync)) return;
+                  box(to).datagram(bytes, common::IpAddress::v4(0x0a0a0a02u + static_cast<unsigned>(from)));
+                });
   }
 }
 
@@ -116,7 +126,8 @@ void World::plug(int b, bool on) {
   for (const Segment s : {Segment::wan, Segment::lan, Segment::sync}) port(b, s).plugged = on;
 }
 
-// --- faults --------------------------------------------------------------------------------------------------------
+// --- faults
+// --------------------------------------------------------------------------------------------------------
 
 void World::every(Duration mean, void (World::*fault)()) {
   if (mean == Duration{}) return;
@@ -180,15 +191,18 @@ void World::fault_sync() {
   const int b = static_cast<int>(prng.below(2));
   trace(fmt::format("FAULT R{} sync link cut", b + 1));
   port(b, Segment::sync).plugged = false;
-  queue.after(std::chrono::milliseconds(50 + prng.below(4000)), [this, b] { port(b, Segment::sync).plugged = true; });
+  queue.after(std::chrono::milliseconds(50 + prng.below(4000)),
+              [this, b] { port(b, Segment::sync).plugged = true; });
 }
 
 void World::fault_kill() {
   const int b = static_cast<int>(prng.below(2));
   const auto daemon = static_cast<Daemon>(prng.below(3));
   trace(fmt::format("FAULT R{} daemon {} dies", b + 1, static_cast<int>(daemon)));
-  if (daemon == Daemon::vrrpd && prng.chance(0.5)) box(b).terminate_vrrpd();
-  else box(b).kill(daemon);
+  if (daemon == Daemon::vrrpd && prng.chance(0.5))
+    box(b).terminate_vrrpd();
+  else
+    box(b).kill(daemon);
   if (daemon == Daemon::syncd) traffic_->forget_replica(b);
   queue.after(std::chrono::milliseconds(20 + prng.below(3000)), [this, b, daemon] { box(b).start(daemon); });
 }
@@ -200,11 +214,16 @@ void World::fault_pause() {
   queue.after(std::chrono::milliseconds(100 + prng.below(6000)), [this, b] { box(b).resume_vrrpd(); });
 }
 
-void World::fault_overrun() { box(static_cast<int>(prng.below(2))).lose_events(); }
+void World::fault_overrun() {
+  box(static_cast<int>(prng.below(2))).lose_events();
+}
 
-void World::fault_switchover() { box(static_cast<int>(prng.below(2))).request("switchover"); }
+void World::fault_switchover() {
+  box(static_cast<int>(prng.below(2))).request("switchover");
+}
 
-// --- healing -------------------------------------------------------------------------------------------------------
+// --- healing
+// -------------------------------------------------------------------------------------------------------
 
 void World::heal() {
   trace("HEAL");
@@ -232,7 +251,8 @@ std::string World::pending() {
     if (group->state != wanted || group->phase != common::Phase::idle)
       return fmt::format("R{} is {} ({}), term {}", b + 1, common::to_string(group->state),
                          common::to_string(group->phase), common::to_string(group->term));
-    if (box(b).forwards() != (b == 0)) return fmt::format("R{}: gate is {}", b + 1, box(b).forwards() ? "open" : "shut");
+    if (box(b).forwards() != (b == 0))
+      return fmt::format("R{}: gate is {}", b + 1, box(b).forwards() ? "open" : "shut");
     if (box(b).has_addresses() != (b == 0)) return fmt::format("R{}: addresses are wrong", b + 1);
     const auto sync = box(b).sync_status();
     if (!sync) return fmt::format("R{}: syncd does not run", b + 1);
@@ -247,7 +267,8 @@ std::string World::pending() {
   for (const auto& [key, entry] : box(0).kernel.entries()) {
     const auto* copy = box(1).kernel.find(key);
     if (!copy) return "missing in R2's kernel: " + syncd::to_string(entry.flow);
-    if (copy->flow.reply != entry.flow.reply) return "differs in R2's kernel: " + syncd::to_string(entry.flow);
+    if (copy->flow.reply != entry.flow.reply)
+      return "differs in R2's kernel: " + syncd::to_string(entry.flow);
   }
   if (box(0).kernel.size() != box(1).kernel.size())
     return fmt::format("R2's kernel has {} entries, R1's {}", box(1).kernel.size(), box(0).kernel.size());
@@ -271,7 +292,8 @@ std::string World::run() {
   queue.after(settle, [this] { schedule_faults(); });
   const common::Time quiet = queue.now() + settle + options.faults_for;
   queue.at(quiet, [this] { heal(); });
-  while (!failed() && queue.step(quiet)) {}
+  while (!failed() && queue.step(quiet)) {
+  }
   const common::Time last = quiet + options.heal_within;
   std::string missing = "healing has not begun";
   common::Time checked{};
@@ -281,7 +303,7 @@ std::string World::run() {
     calm = missing.empty() ? calm + (queue.now() - checked) : Duration{};
     checked = queue.now();
     missing = pending();
-    if (missing.empty() && calm > 1s) return failure_;   // at rest for a second
+    if (missing.empty() && calm > 1s) return failure_;  // at rest for a second
   }
   if (!failed() && !missing.empty()) fail("not at rest: " + missing);
   return failure_;

@@ -1,7 +1,7 @@
 #pragma once
-// The world: two boxes, three segments between them, clients and servers, faults. Everything happens in the order of
-// one queue on virtual time. First a phase of faults with the safety checks on, then everything is healed and the
-// pair must come to rest: one master, equal tables, nothing pending.
+// The world: two boxes, three segments between them, clients and servers, faults. Everything happens in the
+// order of one queue on virtual time. First a phase of faults with the safety checks on, then everything is
+// healed and the pair must come to rest: one master, equal tables, nothing pending.
 #include <array>
 #include <deque>
 #include <memory>
@@ -27,7 +27,7 @@ class World {
   // For the boxes.
   const common::Config& config(int box) const { return configs_[static_cast<std::size_t>(box)]; }
   bool carrier(int box, Segment segment) const;
-  bool connected(int box, Segment segment) const;     ///< powered, and plugged into the segment's switch
+  bool connected(int box, Segment segment) const;  ///< powered, and plugged into the segment's switch
   void send_advert(int from, const vrrpd::SendAdvert& advert);
   void send_datagram(int from, const syncd::Datagram& datagram);
   void announce(int from, Segment segment);
@@ -46,11 +46,15 @@ class World {
 
  private:
   struct Port {
-    bool plugged = true;   ///< silently off its switch when false: carrier stays
+    bool plugged = true;  ///< silently off its switch when false: carrier stays
     bool carrier = true;
   };
-  Port& port(int box, Segment s) { return ports_[static_cast<std::size_t>(box)][static_cast<std::size_t>(s)]; }
-  const Port& port(int box, Segment s) const { return ports_[static_cast<std::size_t>(box)][static_cast<std::size_t>(s)]; }
+  Port& port(int box, Segment s) {
+    return ports_[static_cast<std::size_t>(box)][static_cast<std::size_t>(s)];
+  }
+  const Port& port(int box, Segment s) const {
+    return ports_[static_cast<std::size_t>(box)][static_cast<std::size_t>(s)];
+  }
   void plug(int box, bool on);
   void every(Duration mean, void (World::*fault)());
   void schedule_faults();
@@ -68,7 +72,8 @@ class World {
 
   std::array<common::Config, 2> configs_;
   std::array<std::array<Port, 3>, 2> ports_{};
-  std::array<int, 3> arp_{-1, -1, -1};       ///< to which box the hosts of the segment send for the virtual address
+  std::array<int, 3> arp_{-1, -1,
+                          -1};  ///< to which box the hosts of the segment send for the virtual address
   std::vector<std::unique_ptr<Box>> boxes_;
   std::unique_ptr<Traffic> traffic_;
   Checkers checkers_;
