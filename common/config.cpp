@@ -86,8 +86,10 @@ LoadedConfig parse_config(std::string_view text, std::string_view file, std::str
   LoadedConfig loaded;
   Diagnostics out(file);
   const Setting tree = parse_settings(text, out);
-  // After a mistake of syntax the rest is missing: reporting that as well would bury the cause.
-  if (!out.failed() || tree.is(Setting::Kind::map)) {
+  if (tree.is(Setting::Kind::null) && !out.failed()) out.error({1, 1}, "the file is empty");
+  if (tree.is(Setting::Kind::list) || tree.is(Setting::Kind::scalar))
+    out.error(tree.at, "expected keys with values, such as `version: 1`");
+  if (tree.is(Setting::Kind::map)) {  // after a mistake of syntax there is no tree: only that is reported
     Draft draft;
     read_all(tree, draft, out);
     const std::vector<std::string_view> names = draft.node_names();

@@ -83,6 +83,8 @@ void check_link_names(const Draft& draft, const NodeConfig& node, Diagnostics& o
                                 node.name, links[0], links[1]));
     return;
   }
+  // A wrong address has been reported where it stands.
+  if (node.sync_addresses.empty() && draft.sync_address_given.contains(node.name)) return;
   for (const std::string_view link : links)
     if (!node.sync_addresses.contains(std::string(link)))
       out.error(

@@ -14,6 +14,8 @@ constexpr std::size_t kMostNodes = 2;
 void read_sync_addresses(Section& section, Draft& draft, NodeConfig& node) {
   if (section.has("sync_address") && section.has("sync_addresses"))
     section.out().error(section.at(), section.name() + ": give either sync_address or sync_addresses");
+  if (section.has("sync_address") || section.has("sync_addresses"))
+    draft.sync_address_given.insert(node.name);
   section.with("sync_address", [&](const Reader& r) {
     IpAddress address;
     if (r.address(address)) draft.sync_address[node.name] = address;
@@ -55,8 +57,10 @@ void read_nodes(Section& root, Draft& draft) {
   root.with_required("nodes", [&](const Reader& r) {
     for (const SettingEntry& entry : r.filled_map("name the two routers here")) {
       Reader::check_name(entry, "a node", r.out);
-      if (draft.config.nodes.size() == kMostNodes)
+      if (draft.config.nodes.size() == kMostNodes) {
         r.out.error(entry.at, fmt::format("a third node, {}; a pair has two", quoted(entry.key)));
+        continue;
+      }
       draft.node_at[entry.key] = entry.at;
       draft.config.nodes.push_back(read_node(entry, draft, r.out));
     }

@@ -2,6 +2,7 @@
 // The parts of parse_config: one reader per section of the file, then the checks that need several sections,
 // then the choice of what belongs to this node. Only config*.cpp include this.
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,7 @@ struct Draft {
   std::map<std::string, Position> node_at, group_at;
   std::map<std::string, std::map<std::string, int>> group_priorities;  ///< group -> node -> priority
   std::map<std::string, IpAddress> sync_address;                       ///< by node; for the only link
+  std::set<std::string> sync_address_given;  ///< nodes that have the key, right or wrong
   struct InterfaceUse {
     std::string name;
     Position at;

@@ -43,6 +43,14 @@ std::string_view kind_of(const Setting& value) {
   return "";
 }
 
+/// "a", "a or b", "a, b or c"
+std::string enumerate(const std::vector<std::string_view>& words) {
+  std::string out;
+  for (std::size_t i = 0; i < words.size(); ++i)
+    out += std::string(i == 0 ? "" : i + 1 == words.size() ? " or " : ", ") + std::string(words[i]);
+  return out;
+}
+
 }  // namespace
 
 std::optional<Duration> parse_duration(std::string_view text) {
@@ -238,7 +246,7 @@ void Reader::check_name(const SettingEntry& entry, std::string_view what, Diagno
 
 void Reader::wrong_word(std::string_view word, const std::vector<std::string_view>& known) const {
   const std::string guess = did_you_mean(word, known);
-  error(fmt::format("expected {}, found {}{}", fmt::join(known, " or "), quoted(word), guess));
+  error(fmt::format("expected {}, found {}{}", enumerate(known), quoted(word), guess));
 }
 
 Section::Section(const Setting& map, std::string name, Diagnostics& out)
@@ -275,6 +283,7 @@ void Section::finish() {
     for (const std::string_view key : known_)
       if (!map_.find(key)) missing.push_back(key);
     std::string hint = did_you_mean(entry.key, missing);
+    if (hint.empty()) hint = did_you_mean(entry.key, known_);
     if (hint.empty()) hint = fmt::format("; known keys: {}", fmt::join(known_, ", "));
     out_.error(entry.at, fmt::format("unknown key {}{}{}", quoted(entry.key),
                                      name_.empty() ? "" : " in " + name_, hint));

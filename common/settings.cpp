@@ -98,6 +98,8 @@ class TreeBuilder : public YAML::EventHandler {
       parent.has_key = true;
     } else {
       parent.has_key = false;
+      if (setting.is(Setting::Kind::null))
+        setting.at = parent.key_at;  // the parser notices only at the next key
       if (const SettingEntry* first = parent.setting.find(parent.key)) {
         out_.error(parent.key_at, fmt::format("duplicate key {}, first given in line {}", quoted(parent.key),
                                               first->at.line));
@@ -202,7 +204,7 @@ Setting parse_settings(std::string_view text, Diagnostics& out) {
   } catch (const YAML::DeepRecursion& e) {
     out.error(position_of(e.mark), "maps and lists are nested too deeply");
   } catch (const YAML::Exception& e) {
-    out.error(position_of(e.mark), "not valid YAML: " + e.msg);
+    out.error(position_of(e.mark), "not valid YAML: " + printable(e.msg));
   }
   return builder.take_root();
 }

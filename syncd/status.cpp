@@ -1,0 +1,40 @@
+#include "syncd/status.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace syncd {
+namespace {
+
+std::string_view to_string(SyncState state) {
+  switch (state) {
+    case SyncState::disconnected:
+      return "disconnected";
+    case SyncState::syncing:
+      return "syncing";
+    case SyncState::synced:
+      return "synced";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string to_json(const Status& status) {
+  using Json = nlohmann::ordered_json;
+  const Json json{{"state", to_string(status.state)},
+                  {"peer", status.peer},
+                  {"link", common::to_string(status.link)},
+                  {"lag_ms", status.lag_ms},
+                  {"backlog", status.backlog},
+                  {"local_flows", status.local_flows},
+                  {"peer_flows", status.peer_flows},
+                  {"committed_flows", status.committed_flows},
+                  {"memory_bytes", status.memory_bytes},
+                  {"config_differs", status.config_differs},
+                  {"reasons", status.reasons},
+                  {"counters", status.counters}};
+  // The peer's name comes from outside: bytes that are no UTF-8 must not make the status unreadable.
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace syncd
