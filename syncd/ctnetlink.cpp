@@ -265,14 +265,14 @@ void write_translations(MessageWriter& out, const Flow& flow) {
 }
 
 /// The flags that describe the two ends, as opposed to the kernel's progress within its window: the replica has no
-/// window yet, and learns it from the first packet.
+/// window yet, and learns it from the first packet. These are set or cleared, the others are left alone.
 constexpr std::uint8_t kCloseInit = 0x04;
-constexpr std::uint8_t kCopiedFlags =
+constexpr std::uint8_t kWrittenFlags =
     tcp_flags::window_scale | tcp_flags::sack_permitted | kCloseInit | tcp_flags::be_liberal;
 
 void write_tcp(MessageWriter& out, const TcpState& tcp) {
   const auto flags = [](std::uint8_t of) {
-    return std::array{static_cast<std::byte>((of & kCopiedFlags) | tcp_flags::be_liberal), std::byte{kCopiedFlags}};
+    return std::array{static_cast<std::byte>(of & kWrittenFlags), std::byte{kWrittenFlags}};
   };
   const std::size_t info = out.open(CTA_PROTOINFO);
   const std::size_t nest = out.open(CTA_PROTOINFO_TCP);

@@ -1,9 +1,15 @@
 #include "syncd/io/conntrack_events.hpp"
 
-#include <linux/netfilter/nfnetlink_compat.h>
+#include <arpa/inet.h>
+#include <linux/filter.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
+#include <sys/socket.h>
 
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
 #include <optional>
 
 #include "common/io/daemon.hpp"
@@ -29,16 +35,28 @@ std::optional<ChangeKind> change_of(MessageKind kind) {
   return std::nullopt;
 }
 
+/// Leaves out messages that name `port` as the cause. A filter reads in network order, and the field is in that of
+/// the host.
+common::Status leave_out(const NetlinkSocket& socket, std::uint32_t port) {
+  std::array<sock_filter, 4> code{{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(nlmsghdr, nlmsg_pid)),
+                                   BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(port), 0, 1),
+                                   BPF_STMT(BPF_RET | BPF_K, 0),
+                                   BPF_STMT(BPF_RET | BPF_K, 0xffffffff)}};
+  const sock_fprog program{.len = code.size(), .filter = code.data()};
+  if (setsockopt(socket.fd(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0) return {};
+  return common::fail(std::string("conntrack events: cannot attach a filter: ") + std::strerror(errno), errno);
+}
+
 }  // namespace
 
 common::Result<ConntrackEvents> ConntrackEvents::open(std::uint32_t writer) {
   auto socket = NetlinkSocket::open(NETLINK_NETFILTER, "conntrack events");
   if (!socket) return std::unexpected(socket.error());
   socket->receive_buffer(kBacklog / 2 * kBytesPerReport);
+  if (const auto attached = leave_out(*socket, writer); !attached) return std::unexpected(attached.error());
   for (const unsigned group : {NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY})
     if (const auto joined = socket->join(group); !joined) return std::unexpected(joined.error());
   ConntrackEvents result(std::move(*socket));
-  result.writer_ = writer;
   result.buffer_.resize(kReportSize);
   result.changes_.reserve(kPortion);
   return result;
@@ -46,7 +64,7 @@ common::Result<ConntrackEvents> ConntrackEvents::open(std::uint32_t writer) {
 
 ConntrackEvents::Read ConntrackEvents::read(DecodeCounters& counters) {
   changes_.clear();
-  while (changes_.size() < kPortion) {
+  for (std::size_t i = 0; i < kPortion; ++i) {
     common::ByteView datagram;
     switch (socket_.receive(buffer_, datagram)) {
       case NetlinkSocket::Received::nothing: return {.emptied = true};
@@ -62,9 +80,8 @@ void ConntrackEvents::take(common::ByteView datagram, DecodeCounters& counters) 
   while (const auto message = ctnetlink::next_message(datagram)) {
     const auto kind = change_of(ctnetlink::kind_of(*message));
     if (!kind) continue;
-    auto flow = ctnetlink::decode_flow(*message);
-    if (flow)
-      changes_.push_back({.kind = *kind, .own = message->port == writer_, .flow = *flow});
+    if (const auto flow = ctnetlink::decode_flow(*message))
+      changes_.push_back({.kind = *kind, .flow = *flow});
     else
       counters.add(flow.error());
   }

@@ -22,7 +22,8 @@ class ConntrackEvents {
   /// Read in one portion, before the link and the timers have their turn: about half a millisecond.
   static constexpr std::size_t kPortion = 256;
 
-  /// Subscribes. `writer` is the port of our own writer: what it caused is marked as own.
+  /// Subscribes. `writer` is the port of our own writer: what it caused is dropped within the kernel, so that a large
+  /// commit does not drown the reports of packets.
   static common::Result<ConntrackEvents> open(std::uint32_t writer);
 
   int fd() const { return socket_.fd(); }
@@ -39,7 +40,6 @@ class ConntrackEvents {
   void take(common::ByteView datagram, DecodeCounters& counters);
 
   NetlinkSocket socket_;
-  std::uint32_t writer_ = 0;
   common::Bytes buffer_;
   std::vector<FlowChange> changes_;
 };
