@@ -1,0 +1,153 @@
+"""Network namespaces, switches and cables. Switches are bridges in namespaces of their own, cables are veth pairs."""
+import contextlib
+import ctypes
+import os
+import socket
+import struct
+import subprocess
+import threading
+
+from .isolation import libc
+
+CLONE_NEWNET = 0x40000000
+
+RTM_SETLINK = 19
+NLM_F_REQUEST, NLM_F_ACK = 1, 4
+IFLA_MASTER = 10
+IFF_UP = 1
+
+
+class CommandFailed(Exception):
+    pass
+
+
+def run(argv, check=True, timeout=60, **arguments):
+    """Runs a command to its end and returns its output; a failure carries what it said."""
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout, **arguments)
+    if check and done.returncode != 0:
+        raise CommandFailed(f"{' '.join(argv)}: exit {done.returncode}: {(done.stderr or done.stdout).strip()}")
+    return done
+
+
+class Namespace:
+    """One host. Removed by its own name; the isolation of the test run removes it in any case."""
+
+    _switching = threading.RLock()
+
+    def __init__(self, name):
+        self.name = name
+        run(["ip", "netns", "add", name])
+        self._descriptor = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        self.sysctl("net.ipv6.conf.all.disable_ipv6", 1)
+        self.sysctl("net.ipv6.conf.default.disable_ipv6", 1)
+        self.ip("link set lo up")
+
+    def enter(self):
+        """For the calling thread, or a child between fork and exec."""
+        if libc.setns(self._descriptor, CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "setns")
+
+    @contextlib.contextmanager
+    def inside(self):
+        """The calling thread is in this namespace for a few statements: to open sockets, or files under /proc/sys."""
+        with Namespace._switching:
+            home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                self.enter()
+                yield
+            finally:
+                libc.setns(home, CLONE_NEWNET)
+                os.close(home)
+
+    def run(self, argv, **arguments):
+        return run(argv, preexec_fn=self.enter, **arguments)
+
+    def ip(self, *lines):
+        """`ip` commands, all in one process; the first that fails is an error."""
+        text = "\n".join(lines) + "\n"
+        return run(["ip", "-n", self.name, "-batch", "-"], input=text).stdout
+
+    def show(self, *words):
+        """One line per object."""
+        return run(["ip", "-n", self.name, "-o", *words]).stdout
+
+    def nft(self, text, check=True):
+        return self.run(["nft", "-f", "-"], input=text, check=check)
+
+    def sysctl(self, key, value):
+        with self.inside(), open("/proc/sys/" + key.replace(".", "/"), "w", encoding="ascii") as file:
+            file.write(str(value))
+
+    def read_sysctl(self, key):
+        with self.inside(), open("/proc/sys/" + key.replace(".", "/"), encoding="ascii") as file:
+            return file.read().strip()
+
+    def index(self, interface):
+        with self.inside():
+            return socket.if_nametoindex(interface)
+
+    def mac(self, interface):
+        for line in self.show("link", "show", "dev", interface).splitlines():
+            words = line.split()
+            return words[words.index("link/ether") + 1]
+        raise CommandFailed(f"{self.name}: no interface {interface}")
+
+    def remove(self):
+        os.close(self._descriptor)
+        run(["ip", "netns", "del", self.name], check=False)
+
+
+class RouteNetlink:
+    """Changes links without starting a program, so that a power cut hits all cables within a few milliseconds."""
+
+    def __init__(self, namespace):
+        with namespace.inside():
+            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self._socket.settimeout(5)
+
+    def _set_link(self, index, flags, change, attributes=b""):
+        body = struct.pack("=BBHiII", socket.AF_UNSPEC, 0, 0, index, flags, change) + attributes
+        header = struct.pack("=IHHII", 16 + len(body), RTM_SETLINK, NLM_F_REQUEST | NLM_F_ACK, 1, 0)
+        self._socket.send(header + body)
+        answer = self._socket.recv(4096)
+        (error,) = struct.unpack_from("=i", answer, 16)
+        if error != 0:
+            raise OSError(-error, f"setlink: {os.strerror(-error)}")
+
+    def set_master(self, index, master):
+        self._set_link(index, 0, 0, struct.pack("=HHI", 8, IFLA_MASTER, master))
+
+    def set_up(self, index, up):
+        self._set_link(index, IFF_UP if up else 0, IFF_UP)
+
+
+class Switch:
+    """A dumb switch: no spanning tree, floods multicast, forgets nothing that a failover would have to wait for."""
+
+    def __init__(self, name):
+        self.namespace = Namespace(name)
+        self.namespace.ip("link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
+                          "link set br0 up")
+        self._bridge = self.namespace.index("br0")
+        self._netlink = RouteNetlink(self.namespace)
+        self._ports = {}
+
+    def plug(self, host, interface, port):
+        """A cable from this switch's `port` to the host's `interface`."""
+        self.namespace.ip(f"link add {port} type veth peer name {interface} netns {host.name}",
+                          f"link set {port} master br0", f"link set {port} up")
+        self._ports[port] = self.namespace.index(port)
+
+    def unplug_silently(self, port):
+        """No frame passes any more, and the host's carrier stays: nobody is told."""
+        self._netlink.set_master(self._ports[port], 0)
+
+    def plug_again(self, port):
+        self._netlink.set_master(self._ports[port], self._bridge)
+
+    def port_down(self, port):
+        """The host at this port loses its carrier."""
+        self._netlink.set_up(self._ports[port], False)
+
+    def port_up(self, port):
+        self._netlink.set_up(self._ports[port], True)

@@ -1,0 +1,191 @@
+"""The traffic tool in the hosts of the network, and what an event did to it."""
+import os
+import time
+from dataclasses import dataclass, field
+
+from .network import SERVER
+from .process import Tool
+from .wait import TestFailed
+
+FRESH_PORTS = "30000-59999"
+
+
+@dataclass
+class LoadPlan:
+    """What both LAN hosts do together; each does half, from the same source ports."""
+    connections: int = 6000
+    uploads: int = 4
+    downloads: int = 4
+    bulk_rate: int = 500_000
+    new_rate: int = 100
+    udp_flows: int = 0
+    udp_interval_ms: int = 2000
+    udp_echo: bool = False
+    interval_ms: int = 100
+
+
+@dataclass
+class Event:
+    """One event of a scenario, measured."""
+    name: str
+    at: int = 0                       # CLOCK_MONOTONIC, ns
+    silence_ms: float = 0.0           # the longest one of the probe since the event
+    silence_from: int = 0
+    connections: int = 0
+    broken: int = 0                   # reset, closed, refused, timed out or with wrong data
+    reasons: dict = field(default_factory=dict)
+    stalled: int = 0                  # no echo of a later message within 5 s + 2 x silence
+    slowest_ms: float = 0.0
+    bulk_broken: int = 0
+    bulk_stalled: int = 0
+    fresh_started: int = 0
+    fresh_failed: list = field(default_factory=list)   # that nothing excuses
+    fresh_excused: int = 0            # begun in the instant of the cut, before any replication could know of them
+    details: list = field(default_factory=list)
+
+    def problems(self):
+        """Sentences; none when the event did no harm."""
+        found = []
+        if self.broken:
+            found.append(f"{self.broken} of {self.connections} connections broken ({words(self.reasons)})")
+        if self.stalled:
+            found.append(f"{self.stalled} of {self.connections} connections stalled")
+        if self.bulk_broken or self.bulk_stalled:
+            found.append(f"transfers: {self.bulk_broken} broken, {self.bulk_stalled} stalled")
+        if self.fresh_failed:
+            reasons = {}
+            for failure in self.fresh_failed:
+                reasons[failure["reason"]] = reasons.get(failure["reason"], 0) + 1
+            found.append(f"{len(self.fresh_failed)} new connections failed ({words(reasons)})")
+        return [f"{self.name}: {text}" for text in found]
+
+
+def words(reasons):
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
+
+
+class Load:
+    """Server, reflector, probe and the two clients."""
+
+    # A connection whose SYN was on its way this long before a power cut may be unknown to the other router: its state
+    # did not exist anywhere else yet. Everything older must have been replicated.
+    UNREPLICATED_NS = 30_000_000
+
+    def __init__(self, network, plan, binary, logs):
+        self.plan = plan
+        self.network = network
+        self._logs = logs
+        self._binary = binary
+        self.tools = []
+        self.server = self._tool("server", network.server, ["server", "--address", SERVER])
+        self.reflector = self._tool("reflect", network.server, ["reflect", "--address", SERVER])
+        self.server.wait_for("ready")
+        self.reflector.wait_for("ready")
+        self.probe = None
+        self.clients = []
+        self.events = []
+
+    def _tool(self, name, namespace, arguments):
+        tool = Tool(name, [self._binary] + arguments, namespace, os.path.join(self._logs, f"{name}.log"))
+        self.tools.append(tool)
+        return tool
+
+    def start(self, timeout=60):
+        """Opens everything and returns when all connections are there."""
+        self.probe = self._tool("probe", self.network.clients[0],
+                                ["probe", "--server", SERVER, "--local", self.network.client_addresses[0]])
+        plan = self.plan
+        for i, namespace in enumerate(self.network.clients):
+            half = lambda total, which=i: (total + 1 - which) // 2
+            arguments = ["client", "--server", SERVER, "--local", self.network.client_addresses[i],
+                         "--connections", half(plan.connections), "--interval-ms", plan.interval_ms,
+                         "--uploads", half(plan.uploads), "--downloads", half(plan.downloads),
+                         "--bulk-rate", plan.bulk_rate, "--new-rate", half(plan.new_rate),
+                         "--new-ports", FRESH_PORTS, "--udp-flows", half(plan.udp_flows),
+                         "--udp-interval-ms", plan.udp_interval_ms, "--udp-echo", "yes" if plan.udp_echo else "no"]
+            self.clients.append(self._tool(f"client{i + 1}", namespace, [str(word) for word in arguments]))
+        for client in self.clients:
+            record = client.wait_for("ready", timeout=timeout)
+            if record["broken"]:
+                raise TestFailed(f"{client.name}: {record['broken']} connections could not be opened")
+        return self
+
+    def ask_clients(self, command, kind):
+        return [client.ask(command, kind) for client in self.clients]
+
+    def settle(self, seconds=1.0):
+        time.sleep(seconds)
+
+    def mark(self):
+        self.probe.ask("mark", "marked")
+        self.ask_clients("mark", "marked")
+
+    def measure(self, name, action, least=2.0, longest=None, abrupt=True):
+        """Does the event and waits until everything goes on, or until the time is over that a connection may take.
+
+        least: seconds to go on watching in any case, so that late damage is seen. longest: bound on the outage that is
+        waited for, in seconds (default 30). abrupt: the master was cut off in the middle, so what began in that
+        instant is excused."""
+        self.mark()
+        before = self._failures()
+        begun = time.monotonic()
+        at = action()
+        event = Event(name=name, at=at if isinstance(at, int) else time.monotonic_ns())
+        while True:
+            time.sleep(0.1)
+            now = time.monotonic()
+            probe = self.probe.ask("check", "check")
+            heard = probe["at"] - probe["last"] < 100_000_000
+            limit = 5.0 + 2.0 * probe["silence_ms"] / 1000.0
+            checks = self.ask_clients(f"check {int(limit * 1000)}", "check")
+            waiting = sum(check["echo"]["waiting"] for check in checks)
+            still = sum(check["bulk"]["total"] - check["bulk"]["broken"] - check["bulk"]["moving"] for check in checks)
+            if now - begun >= least and heard and waiting == 0 and still == 0:
+                break
+            if now - begun > (limit if heard else (longest or 30.0)):
+                break
+        self._fill(event, probe, checks, before, abrupt)
+        self.events.append(event)
+        return event
+
+    def _failures(self):
+        return {(client.name, failure["port"], failure["failed"])
+                for client, check in zip(self.clients, self.ask_clients("check", "check"))
+                for failure in check["fresh_failures"]}
+
+    def _fill(self, event, probe, checks, before, abrupt):
+        event.silence_ms = probe["silence_ms"]
+        event.silence_from = probe["silence_from"]
+        for client, check in zip(self.clients, checks):
+            echo, bulk, fresh = check["echo"], check["bulk"], check["fresh"]
+            event.connections += echo["total"]
+            event.broken += echo["broken"]
+            for reason, count in echo["reasons"].items():
+                event.reasons[reason] = event.reasons.get(reason, 0) + count
+            event.stalled += echo["waiting"] + echo["late"]
+            event.slowest_ms = max(event.slowest_ms, echo["slowest_ms"])
+            event.bulk_broken += bulk["broken"]
+            event.bulk_stalled += bulk["total"] - bulk["broken"] - bulk["moving"]
+            event.fresh_started += fresh["started"]
+            event.details += [f"{client.name} port {f['port']}: {f['reason']} {f['error']}"
+                              for f in check["echo_failures"][:3]]
+            for failure in check["fresh_failures"]:
+                if (client.name, failure["port"], failure["failed"]) in before:
+                    continue
+                if abrupt and -self.UNREPLICATED_NS <= failure["started"] - event.at <= self.UNREPLICATED_NS:
+                    event.fresh_excused += 1
+                else:
+                    event.fresh_failed.append(failure)
+
+    def stop(self):
+        """Final reports by name of the tool."""
+        reports = {}
+        for tool in [*self.clients, self.probe, self.server]:
+            if tool is not None:
+                reports[tool.name] = tool.stop()
+        self.close()
+        return reports
+
+    def close(self):
+        for tool in self.tools:
+            tool.close()

@@ -1,0 +1,23 @@
+"""Waiting for something to become true, with a limit and a reason."""
+import time
+
+
+class TestFailed(Exception):
+    """What a test says when it fails: one sentence."""
+
+
+def require(condition, text):
+    if not condition:
+        raise TestFailed(text)
+
+
+def wait_until(condition, timeout, text, every=0.05):
+    """Returns the first true value of `condition()`."""
+    end = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise TestFailed(f"not within {timeout:g} s: {text}")
+        time.sleep(every)
