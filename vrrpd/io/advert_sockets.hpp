@@ -1,0 +1,51 @@
+#pragma once
+// One raw socket per interface for VRRP packets: joined to 224.0.0.18, bound to the device, opened anew when
+// the interface was deleted and created again.
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "common/io/loop.hpp"
+#include "common/io/unique_fd.hpp"
+#include "vrrpd/engine.hpp"
+#include "vrrpd/io/counters.hpp"
+#include "vrrpd/io/links.hpp"
+
+namespace vrrpd::io {
+
+class AdvertSockets {
+ public:
+  using Handler = std::function<void(AdvertReceived advert)>;
+  AdvertSockets(common::io::Loop& loop, Counters& counters, Handler handler);
+  ~AdvertSockets();
+  AdvertSockets(const AdvertSockets&) = delete;
+  AdvertSockets& operator=(const AdvertSockets&) = delete;
+
+  /// Nothing happens when it is open on this very interface already. index 0: closes it.
+  void attach(const std::string& interface, int index);
+  /// Closes the sockets of all other interfaces.
+  void keep(const Links::Watched& interfaces);
+  void send(const SendAdvert& advert);
+  /// Hands over everything that has arrived up to now.
+  void poll();
+
+ private:
+  struct Socket {
+    common::io::UniqueFd fd;
+    int index = 0;
+    std::uint32_t overflows = 0;  ///< as the kernel counts them for this socket
+    int last_error = 0;           ///< of sending: said once, and again when it changes
+  };
+  void close(Socket& socket);
+  void read(const std::string& interface);
+  bool read_one(const std::string& interface, Socket& socket);
+
+  common::io::Loop& loop_;
+  Counters& counters_;
+  Handler handler_;
+  std::map<std::string, Socket> sockets_;
+  common::Bytes buffer_;  ///< for one packet of the longest kind
+};
+
+}  // namespace vrrpd::io

@@ -1,0 +1,223 @@
+#include "vrrpd/io/links.hpp"
+
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netlink/attr.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "common/io/log.hpp"
+
+// <net/if.h> hides this one of the kernel's flags, and <linux/if.h> cannot be included beside it.
+#ifndef IFF_LOWER_UP
+#define IFF_LOWER_UP 0x10000
+#endif
+
+namespace vrrpd::io {
+namespace {
+
+using common::IpAddress;
+using common::Prefix;
+
+bool same(const LinkChanged& a, const LinkChanged& b) {
+  return a.exists == b.exists && a.running == b.running && a.primary == b.primary && a.mac == b.mac;
+}
+
+std::optional<Prefix> address_of(const ifaddrmsg& header, nlattr* const* attributes) {
+  const nlattr* found = attributes[IFA_LOCAL] != nullptr ? attributes[IFA_LOCAL] : attributes[IFA_ADDRESS];
+  if (found == nullptr || nla_len(found) < 4) return std::nullopt;
+  const auto* bytes = static_cast<const std::byte*>(nla_data(found));
+  return Prefix{IpAddress::v4(std::span<const std::byte, 4>(bytes, 4)), header.ifa_prefixlen};
+}
+
+}  // namespace
+
+Links::Links(common::io::Loop& loop, Counters& counters, Handler handler, RouteSocket requests,
+             RouteMonitor monitor)
+    : loop_(loop),
+      counters_(counters),
+      handler_(std::move(handler)),
+      requests_(std::move(requests)),
+      monitor_(std::move(monitor)) {
+  loop_.watch(monitor_.fd(), EPOLLIN, [this](std::uint32_t) { poll(); }, common::io::Loop::Priority::urgent);
+}
+
+Links::~Links() {
+  loop_.unwatch(monitor_.fd());
+}
+
+common::Result<std::unique_ptr<Links>> Links::open(common::io::Loop& loop, Counters& counters,
+                                                   Handler handler) {
+  auto requests = RouteSocket::open();
+  if (!requests) return std::unexpected(requests.error());
+  // Subscribed before the dump: a change in between is told twice rather than never.
+  auto monitor = RouteMonitor::open();
+  if (!monitor) return std::unexpected(monitor.error());
+  std::unique_ptr<Links> links(
+      new Links(loop, counters, std::move(handler), std::move(*requests), std::move(*monitor)));
+  if (auto read = links->read_all(); !read) return std::unexpected(read.error());
+  return links;
+}
+
+common::Status Links::read_all() {
+  auto links = std::exchange(links_, {});
+  auto by_name = std::exchange(by_name_, {});
+  // Nothing is reported before both lists are in: an interface without its addresses would look like a fault.
+  const Watched watched = std::exchange(watched_, {});
+  const auto visit = [this](nlmsghdr* message) { apply(message); };
+  auto result = requests_.dump(RTM_GETLINK, AF_UNSPEC, visit);
+  if (result) result = requests_.dump(RTM_GETADDR, AF_INET, visit);
+  watched_ = watched;
+  if (!result) {
+    links_ = std::move(links);
+    by_name_ = std::move(by_name);
+  }
+  return result;
+}
+
+void Links::poll() {
+  const auto outcome = monitor_.read([this](nlmsghdr* message) { apply(message); });
+  if (outcome == RouteMonitor::Outcome::drained) return;
+  ++counters_.netlink_overruns;
+  common::io::log(common::io::LogLevel::warning, "netlink_overrun",
+                  "the kernel lost changes of interfaces for us: reading all of them anew");
+  if (auto read = read_all(); !read)
+    common::io::log(common::io::LogLevel::error, "netlink_failed", read.error().text);
+  report_all();
+}
+
+void Links::apply(nlmsghdr* message) {
+  switch (message->nlmsg_type) {
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+      return apply_link(message);
+    case RTM_NEWADDR:
+    case RTM_DELADDR:
+      return apply_address(message);
+    default:
+      return;  // other kinds belong to groups that we did not join
+  }
+}
+
+void Links::apply_link(nlmsghdr* message) {
+  nlattr* attributes[IFLA_MAX + 1];
+  if (nlmsg_parse(message, sizeof(ifinfomsg), attributes, IFLA_MAX, nullptr) < 0) return;
+  const auto& header = *static_cast<const ifinfomsg*>(nlmsg_data(message));
+  if (header.ifi_family != AF_UNSPEC || attributes[IFLA_IFNAME] == nullptr)
+    return;  // a bridge tells of its ports
+  const std::string name = nla_get_string(attributes[IFLA_IFNAME]);
+  const auto known = links_.find(header.ifi_index);
+  const std::string before = known == links_.end() ? name : known->second.name;
+  if (const auto named = by_name_.find(before); named != by_name_.end() && named->second == header.ifi_index)
+    by_name_.erase(named);
+  if (message->nlmsg_type == RTM_DELLINK) {
+    links_.erase(header.ifi_index);
+    return report(before);
+  }
+  Link& link = links_[header.ifi_index];
+  link.name = name;
+  // IFF_RUNNING follows the operational state, which the kernel brings up to date a little after the carrier.
+  constexpr unsigned kNeeded = IFF_UP | IFF_RUNNING | IFF_LOWER_UP;
+  link.running = (header.ifi_flags & kNeeded) == kNeeded;
+  if (const nlattr* mac = attributes[IFLA_ADDRESS]; mac != nullptr && nla_len(mac) == 6)
+    std::memcpy(link.mac.bytes.data(), nla_data(mac), 6);
+  else
+    link.mac = {};
+  by_name_[name] = header.ifi_index;
+  if (before != name) report(before);
+  report(name);
+}
+
+void Links::apply_address(nlmsghdr* message) {
+  nlattr* attributes[IFA_MAX + 1];
+  if (nlmsg_parse(message, sizeof(ifaddrmsg), attributes, IFA_MAX, nullptr) < 0) return;
+  const auto& header = *static_cast<const ifaddrmsg*>(nlmsg_data(message));
+  if (header.ifa_family != AF_INET) return;
+  const auto prefix = address_of(header, attributes);
+  const auto found = links_.find(static_cast<int>(header.ifa_index));
+  if (!prefix || found == links_.end()) return;
+  auto& addresses = found->second.addresses;
+  const auto place = std::ranges::find(addresses, *prefix, &Address::prefix);
+  if (message->nlmsg_type == RTM_DELADDR) {
+    if (place != addresses.end()) addresses.erase(place);
+  } else {
+    const std::uint32_t flags =
+        attributes[IFA_FLAGS] != nullptr ? nla_get_u32(attributes[IFA_FLAGS]) : header.ifa_flags;
+    const Address now{*prefix, (flags & IFA_F_SECONDARY) != 0, (flags & IFA_F_PERMANENT) != 0,
+                      header.ifa_scope};
+    if (place != addresses.end())
+      *place = now;
+    else
+      addresses.push_back(now);
+  }
+  report(found->second.name);
+}
+
+const Links::Link* Links::find(const std::string& interface) const {
+  const auto found = by_name_.find(interface);
+  return found == by_name_.end() ? nullptr : &links_.at(found->second);
+}
+
+int Links::index(const std::string& interface) const {
+  const auto found = by_name_.find(interface);
+  return found == by_name_.end() ? 0 : found->second;
+}
+
+common::MacAddress Links::mac(const std::string& interface) const {
+  const Link* link = find(interface);
+  return link == nullptr ? common::MacAddress{} : link->mac;
+}
+
+Links::Presence Links::presence(const std::string& interface, const Prefix& address) const {
+  const Link* link = find(interface);
+  if (link == nullptr) return Presence::absent;
+  const auto found = std::ranges::find(link->addresses, address, &Address::prefix);
+  if (found == link->addresses.end()) return Presence::absent;
+  return found->permanent ? Presence::permanent : Presence::temporary;
+}
+
+LinkChanged Links::describe(const std::string& interface) const {
+  LinkChanged change{.interface = interface, .exists = false, .running = false, .primary = {}, .mac = {}};
+  const Link* link = find(interface);
+  if (link == nullptr) return change;
+  change.exists = true;
+  change.running = link->running;
+  change.mac = link->mac;
+  // The first of the best kind: global before link-local scope, primary before secondary.
+  int best = std::numeric_limits<int>::max();
+  const auto& virtual_addresses = watched_.at(interface);
+  for (const Address& address : link->addresses) {
+    if (virtual_addresses.contains(address.prefix.address) || address.scope >= RT_SCOPE_HOST) continue;
+    const int rank = (address.scope == RT_SCOPE_UNIVERSE ? 0 : 2) + (address.secondary ? 1 : 0);
+    if (rank >= best) continue;
+    best = rank;
+    change.primary = address.prefix.address;
+  }
+  return change;
+}
+
+void Links::report(const std::string& interface) {
+  if (!watched_.contains(interface)) return;
+  const LinkChanged change = describe(interface);
+  const auto last = reported_.find(interface);
+  if (last != reported_.end() && same(last->second, change)) return;
+  reported_[interface] = change;
+  handler_(change);
+}
+
+void Links::report_all() {
+  for (const auto& [interface, addresses] : watched_) report(interface);
+}
+
+void Links::watch(Watched interfaces) {
+  watched_ = std::move(interfaces);
+  reported_.clear();
+  report_all();
+}
+
+}  // namespace vrrpd::io

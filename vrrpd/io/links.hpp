@@ -1,0 +1,75 @@
+#pragma once
+// The interfaces of this router as the kernel reports them: carrier, addresses, names; also of those that do
+// not exist yet, were deleted, or were renamed.
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/io/loop.hpp"
+#include "vrrpd/engine.hpp"
+#include "vrrpd/io/counters.hpp"
+#include "vrrpd/io/route_socket.hpp"
+
+namespace vrrpd::io {
+
+class Links {
+ public:
+  using Handler = std::function<void(const LinkChanged& change)>;
+  /// The virtual addresses of each interface: they are never taken for its own address.
+  using Watched = std::map<std::string, std::set<common::IpAddress>>;
+
+  static common::Result<std::unique_ptr<Links>> open(common::io::Loop& loop, Counters& counters,
+                                                     Handler handler);
+  ~Links();
+
+  /// Tells the state of each of these interfaces now, and from now on whenever it changes.
+  void watch(Watched interfaces);
+  /// Takes in what the kernel has reported up to now.
+  void poll();
+
+  int index(const std::string& interface) const;  ///< 0: there is no such interface
+  common::MacAddress mac(const std::string& interface) const;
+  enum class Presence { absent, temporary, permanent };
+  /// temporary: its lifetime ends by itself, as that of every address of ours does.
+  Presence presence(const std::string& interface, const common::Prefix& address) const;
+
+ private:
+  struct Address {
+    common::Prefix prefix;
+    bool secondary = false, permanent = false;
+    std::uint8_t scope = 0;
+  };
+  struct Link {
+    std::string name;
+    bool running = false;
+    common::MacAddress mac;
+    std::vector<Address> addresses;  ///< in the kernel's order
+  };
+
+  Links(common::io::Loop& loop, Counters& counters, Handler handler, RouteSocket requests,
+        RouteMonitor monitor);
+  common::Status read_all();
+  void apply(nlmsghdr* message);
+  void apply_link(nlmsghdr* message);
+  void apply_address(nlmsghdr* message);
+  const Link* find(const std::string& interface) const;
+  LinkChanged describe(const std::string& interface) const;
+  void report(const std::string& interface);
+  void report_all();
+
+  common::io::Loop& loop_;
+  Counters& counters_;
+  Handler handler_;
+  RouteSocket requests_;
+  RouteMonitor monitor_;
+  std::map<int, Link> links_;
+  std::map<std::string, int> by_name_;
+  Watched watched_;
+  std::map<std::string, LinkChanged> reported_;
+};
+
+}  // namespace vrrpd::io

@@ -1,0 +1,123 @@
+#include "vrrpd/io/route_socket.hpp"
+
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <netlink/errno.h>
+#include <netlink/netlink.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <string>
+
+namespace vrrpd::io {
+namespace {
+
+/// A burst of notifications (thousands of interfaces going down with their switch) should fit while we do
+/// something else; beyond it everything is read anew.
+constexpr int kMonitorBuffer = 4 << 20;
+/// A dump is torn when the table changes under it; it is then repeated. A table that changes all the time
+/// must not keep us here.
+constexpr int kDumpAttempts = 5;
+
+common::Result<SocketPtr> connect_route() {
+  SocketPtr socket(nl_socket_alloc());
+  if (!socket) return common::fail("cannot allocate a netlink socket", ENOMEM);
+  if (const int error = nl_connect(socket.get(), NETLINK_ROUTE); error < 0)
+    return common::fail(std::string("cannot open a route netlink socket: ") + nl_geterror(error));
+  return socket;
+}
+
+int keep_errno(sockaddr_nl*, nlmsgerr* answer, void* where) {
+  *static_cast<int*>(where) = -answer->error;
+  return NL_STOP;
+}
+
+int call_visitor(nl_msg* message, void* visitor) {
+  (*static_cast<const RouteSocket::Visitor*>(visitor))(nlmsg_hdr(message));
+  return NL_OK;
+}
+
+MessagePtr dump_request(int type, int family) {
+  MessagePtr message(nlmsg_alloc_simple(type, NLM_F_DUMP));
+  if (!message) return nullptr;
+  bool put = false;
+  if (type == RTM_GETLINK) {
+    ifinfomsg header{};
+    header.ifi_family = static_cast<unsigned char>(family);
+    put = nlmsg_append(message.get(), &header, sizeof header, NLMSG_ALIGNTO) == 0 &&
+          nla_put_u32(message.get(), IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS) == 0;
+  } else {
+    ifaddrmsg header{};
+    header.ifa_family = static_cast<unsigned char>(family);
+    put = nlmsg_append(message.get(), &header, sizeof header, NLMSG_ALIGNTO) == 0;
+  }
+  return put ? std::move(message) : nullptr;
+}
+
+}  // namespace
+
+common::Result<RouteSocket> RouteSocket::open() {
+  auto socket = connect_route();
+  if (!socket) return std::unexpected(socket.error());
+  return RouteSocket(std::move(*socket));
+}
+
+int RouteSocket::request(nl_msg* message) {
+  int refused = 0;
+  nl_socket_modify_err_cb(socket_.get(), NL_CB_CUSTOM, keep_errno, &refused);
+  int outcome = nl_send_auto(socket_.get(), message);
+  if (outcome >= 0) outcome = nl_wait_for_ack(socket_.get());
+  if (refused != 0) return refused;
+  return outcome < 0 ? EIO : 0;
+}
+
+common::Status RouteSocket::dump(int type, int family, const Visitor& visit) {
+  int refused = 0;
+  nl_socket_modify_err_cb(socket_.get(), NL_CB_CUSTOM, keep_errno, &refused);
+  nl_socket_modify_cb(socket_.get(), NL_CB_VALID, NL_CB_CUSTOM, call_visitor, const_cast<Visitor*>(&visit));
+  int outcome = 0;
+  for (int attempt = 0; attempt < kDumpAttempts; ++attempt) {
+    const MessagePtr message = dump_request(type, family);
+    if (!message) return common::fail("cannot build a netlink request", ENOMEM);
+    outcome = nl_send_auto(socket_.get(), message.get());
+    if (outcome >= 0) outcome = nl_recvmsgs_default(socket_.get());
+    if (outcome != -NLE_DUMP_INTR) break;
+  }
+  nl_socket_modify_cb(socket_.get(), NL_CB_VALID, NL_CB_DEFAULT, nullptr, nullptr);
+  // A dump that is still torn shows what there is; what changed meanwhile comes as a notification.
+  if (outcome < 0 && outcome != -NLE_DUMP_INTR)
+    return common::fail(std::string("cannot list the interfaces: ") + nl_geterror(outcome), refused);
+  return {};
+}
+
+common::Result<RouteMonitor> RouteMonitor::open() {
+  auto socket = connect_route();
+  if (!socket) return std::unexpected(socket.error());
+  nl_sock* raw = socket->get();
+  nl_socket_disable_seq_check(raw);
+  int error = nl_socket_add_memberships(raw, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, 0);
+  if (error == 0) error = nl_socket_set_nonblocking(raw);
+  if (error < 0)
+    return common::fail(std::string("cannot subscribe to changes of interfaces: ") + nl_geterror(error));
+  // Best effort: without the privilege the system's default size stays.
+  setsockopt(nl_socket_get_fd(raw), SOL_SOCKET, SO_RCVBUFFORCE, &kMonitorBuffer, sizeof kMonitorBuffer);
+  return RouteMonitor(std::move(*socket));
+}
+
+RouteMonitor::Outcome RouteMonitor::read(const RouteSocket::Visitor& visit) {
+  nl_socket_modify_cb(socket_.get(), NL_CB_VALID, NL_CB_CUSTOM, call_visitor,
+                      const_cast<RouteSocket::Visitor*>(&visit));
+  Outcome outcome = Outcome::drained;
+  for (;;) {
+    const int result = nl_recvmsgs_default(socket_.get());
+    if (result == -NLE_AGAIN) return outcome;
+    if (result < 0) {
+      // ENOBUFS arrives once and the queue can be read on; any other error would come back for ever.
+      outcome = Outcome::overrun;
+      if (result != -NLE_NOMEM) return outcome;
+    }
+  }
+}
+
+}  // namespace vrrpd::io

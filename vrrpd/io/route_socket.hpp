@@ -1,0 +1,54 @@
+#pragma once
+// rtnetlink by libnl: one socket for requests that are acknowledged, and the socket of the notifications.
+#include <netlink/msg.h>
+#include <netlink/socket.h>
+
+#include <functional>
+#include <memory>
+
+#include "common/result.hpp"
+
+namespace vrrpd::io {
+
+struct FreeSocket {
+  void operator()(nl_sock* socket) const { nl_socket_free(socket); }
+};
+struct FreeMessage {
+  void operator()(nl_msg* message) const { nlmsg_free(message); }
+};
+using SocketPtr = std::unique_ptr<nl_sock, FreeSocket>;
+using MessagePtr = std::unique_ptr<nl_msg, FreeMessage>;
+
+/// Requests. The kernel serves rtnetlink inside sendmsg, so waiting for the acknowledgement does not wait for
+/// anything but the kernel's own work (tens of microseconds for an address).
+class RouteSocket {
+ public:
+  static common::Result<RouteSocket> open();
+
+  /// The kernel's verdict: 0, or an errno value. (libnl's own codes fold several of them into one.)
+  int request(nl_msg* message);
+  using Visitor = std::function<void(nlmsghdr* message)>;
+  /// Everything that RTM_GETLINK or RTM_GETADDR lists.
+  common::Status dump(int type, int family, const Visitor& visit);
+
+ private:
+  explicit RouteSocket(SocketPtr socket) : socket_(std::move(socket)) {}
+  SocketPtr socket_;
+};
+
+/// Notifications, never blocking.
+class RouteMonitor {
+ public:
+  static common::Result<RouteMonitor> open();
+
+  int fd() const { return nl_socket_get_fd(socket_.get()); }
+  enum class Outcome { drained, overrun };
+  /// Reads everything that waits. overrun: some were lost, and only a dump tells the truth.
+  Outcome read(const RouteSocket::Visitor& visit);
+
+ private:
+  explicit RouteMonitor(SocketPtr socket) : socket_(std::move(socket)) {}
+  SocketPtr socket_;
+};
+
+}  // namespace vrrpd::io

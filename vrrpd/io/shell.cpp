@@ -1,0 +1,255 @@
+#include "vrrpd/io/shell.hpp"
+
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "common/io/log.hpp"
+#include "common/overload.hpp"
+
+namespace vrrpd::io {
+namespace {
+
+using common::io::log;
+using common::io::LogLevel;
+
+/// How long the process stays for hooks that still run when everything else is done.
+constexpr common::Duration kHooksAtExit = std::chrono::seconds(5);
+
+std::uint64_t random_seed() {
+  std::uint64_t seed = 0;
+  // Never fails nor blocks for 8 bytes once the system has booted; and only the jitter of timers hangs on it.
+  [[maybe_unused]] const ssize_t got = getrandom(&seed, sizeof seed, 0);
+  return seed;
+}
+
+LogLevel level_of(Log::Level level) {
+  switch (level) {
+    case Log::Level::debug:
+      return LogLevel::debug;
+    case Log::Level::info:
+      return LogLevel::info;
+    case Log::Level::warning:
+      return LogLevel::warning;
+    case Log::Level::error:
+      return LogLevel::error;
+  }
+  return LogLevel::error;
+}
+
+Links::Watched virtual_addresses(const common::Config& config) {
+  Links::Watched result;
+  if (!config.vrrp) return result;
+  for (const auto& group : config.vrrp->groups)
+    for (const auto& instance : group.instances)
+      for (const auto& prefix : instance.virtual_addresses) result[instance.interface].insert(prefix.address);
+  return result;
+}
+
+}  // namespace
+
+Shell::Shell(common::io::Loop& loop, common::io::DaemonOptions options, common::Config config)
+    : loop_(loop),
+      options_(std::move(options)),
+      config_(std::move(config)),
+      hooks_(loop, counters_, hook_environment()),
+      terms_(options_.run_dir + "/state/terms"),
+      adverts_(loop, counters_, [this](AdvertReceived advert) { feed(std::move(advert)); }) {}
+
+Shell::~Shell() = default;
+
+std::vector<std::string> Shell::hook_environment() const {
+  return {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+          "STEADYNAT_NODE=" + config_.node, "STEADYNAT_PEER=" + config_.peer,
+          "STEADYNAT_CONFIG=" + options_.config, "STEADYNAT_RUN_DIR=" + options_.run_dir};
+}
+
+common::Status Shell::start() {
+  // First of all: it fails when another vrrpd serves this directory, before anything of that one is touched.
+  if (auto opened = open_server(); !opened) return opened;
+  auto announcer = Announcer::open();
+  if (!announcer) return std::unexpected(announcer.error());
+  announcer_.emplace(std::move(*announcer));
+  auto links = Links::open(loop_, counters_, [this](const LinkChanged& change) { link_changed(change); });
+  if (!links) return std::unexpected(links.error());
+  links_ = std::move(*links);
+  auto addresses = Addresses::open(options_.run_dir + "/state/addresses", *links_, counters_);
+  if (!addresses) return std::unexpected(addresses.error());
+  addresses_.emplace(std::move(*addresses));
+
+  timer_ = loop_.timer([this] { tick(); });
+  exit_timer_ = loop_.timer([this] { loop_.stop(); });
+  hooks_.when_idle([this] {
+    if (finished_) loop_.stop();
+  });
+  loop_.on_signals([this] { terminate(); }, [this] { reload(); });
+  make_engine();
+  follow(config_);
+  return {};
+}
+
+void Shell::make_engine() {
+  Inheritance inheritance;
+  inheritance.terms = terms_.terms();
+  // Written by the agent, into a directory that a reboot empties.
+  inheritance.table_was_loaded = access((options_.run_dir + "/state/table-loaded").c_str(), F_OK) == 0;
+  engine_.emplace(config_, std::move(inheritance), random_seed(), common::io::now());
+}
+
+common::Status Shell::open_server() {
+  common::io::NotifyServer::Callbacks callbacks{
+      .connected = [this](ClientId client,
+                          const common::io::PeerCredentials& who) { client_connected(client, who); },
+      .message = [this](ClientId client,
+                        const common::NotifyMessage& message) { client_message(client, message); },
+      .closed = [this](ClientId client) { feed(ClientClosed{client}); }};
+  auto server = common::io::NotifyServer::open(loop_, options_.run_dir + "/vrrpd.sock", std::move(callbacks));
+  if (!server) return std::unexpected(server.error());
+  server_ = std::move(*server);
+  return {};
+}
+
+// --- events
+// --------------------------------------------------------------------------------------------------------
+
+/// Results of actions are events too: they wait until all actions of this step are done.
+void Shell::feed(Event event) {
+  events_.push_back(std::move(event));
+  if (stepping_) return;
+  stepping_ = true;
+  while (!events_.empty()) {
+    const Event next = std::move(events_.front());
+    events_.pop_front();
+    actions_.clear();
+    engine_->step(next, common::io::now(), actions_);
+    addresses_->note_additions(actions_);
+    for (const Action& action : actions_) {
+      if (options_.debug) log(LogLevel::debug, "action", to_string(action));
+      perform(action);
+    }
+    addresses_->flush();
+  }
+  stepping_ = false;
+  timer_->set(engine_->deadline());
+}
+
+/// What has arrived before the time was up counts as arrived in time, however late we were scheduled: a
+/// master must not be taken for dead while its adverts wait in our socket.
+void Shell::tick() {
+  links_->poll();
+  adverts_.poll();
+  feed(Tick{});
+}
+
+void Shell::link_changed(const LinkChanged& change) {
+  adverts_.attach(change.interface, links_->index(change.interface));
+  if (options_.debug) log(LogLevel::debug, "event", to_string(Event(change)));
+  feed(change);
+}
+
+/// Listens on the interfaces of a configuration. Those of the one before stay until the next change: the
+/// engine may still be leaving them.
+void Shell::follow(const common::Config& config) {
+  Links::Watched now = virtual_addresses(config);
+  Links::Watched both = now;
+  for (const auto& [interface, addresses] : followed_)
+    both[interface].insert(addresses.begin(), addresses.end());
+  adverts_.keep(both);
+  followed_ = std::move(now);
+  links_->watch(std::move(both));
+}
+
+void Shell::client_connected(ClientId client, const common::io::PeerCredentials& who) {
+  feed(ClientConnected{client, who.uid == 0 || who.uid == geteuid()});
+}
+
+void Shell::client_message(ClientId client, const common::NotifyMessage& message) {
+  if (const auto* request = std::get_if<common::Request>(&message);
+      request != nullptr && request->verb == "status")
+    return answer_status(client, *request);
+  feed(ClientMessage{client, message});
+}
+
+void Shell::answer_status(ClientId client, const common::Request& request) {
+  Status status = engine_->status(common::io::now());
+  counters_.add_to(status.counters);
+  status.counters["io_notify_decode_errors"] = server_->decode_errors();
+  status.counters["io_notify_slow_clients"] = server_->slow_clients();
+  server_->send(client, common::Reply{.id = request.id,
+                                      .ok = true,
+                                      .error = {},
+                                      .body = to_json(status, common::io::wall_clock),
+                                      .more = false});
+}
+
+void Shell::terminate() {
+  if (finished_) return loop_.stop();  // asked twice: hooks are not waited for any longer
+  if (!stopping_) common::io::notify_stopping();
+  stopping_ = true;
+  feed(Stop{});
+}
+
+void Shell::reload() {
+  if (stopping_) return;
+  auto config = common::io::load_config(options_);
+  if (config && !config->vrrp) {
+    log(LogLevel::error, "reload_refused", options_.config + ": has no section `vrrp`");
+    config.reset();
+  }
+  if (!config) {
+    log(LogLevel::error, "reload_refused", "the configuration stays as it was");
+    return;
+  }
+  config_ = std::move(*config);
+  feed(Reload{config_});
+  follow(config_);
+  log(LogLevel::info, "reloaded", "the configuration has been read anew");
+}
+
+// --- actions
+// -------------------------------------------------------------------------------------------------------
+
+void Shell::perform(const Action& action) {
+  std::visit(common::Overload{[&](const SendAdvert& a) { adverts_.send(a); },
+                              [&](const AddAddress& a) { events_.push_back(addresses_->add(a)); },
+                              [&](const RemoveAddress& a) { events_.push_back(addresses_->remove(a)); },
+                              [&](const Announce& a) { announce(a); },
+                              [&](const SendMessage& a) { server_->send(a.client, a.message); },
+                              [&](const CloseClient& a) {
+                                log(LogLevel::warning, "client_closed",
+                                    "client " + std::to_string(a.client) + " disconnected: " + a.why);
+                                server_->close(a.client);
+                              },
+                              [&](const RunHook& a) { hooks_.run(a); }, [&](const StoreTerm& a) { store(a); },
+                              [&](const Log& a) { log(level_of(a.level), a.name, a.text); },
+                              [&](const Finished&) { finish(); }},
+             action);
+}
+
+void Shell::announce(const Announce& action) {
+  const int error =
+      announcer_->announce(links_->index(action.interface), links_->mac(action.interface), action.address);
+  if (error != 0) ++counters_.announce_errors;
+  if (error != 0 && error != announce_error_)
+    log(LogLevel::warning, "announce_failed",
+        "cannot send gratuitous ARP on " + action.interface + ": " + std::strerror(error));
+  announce_error_ = error;
+}
+
+void Shell::store(const StoreTerm& action) {
+  const auto stored = terms_.store(action);
+  if (!stored) {
+    ++counters_.state_file_errors;
+    if (!terms_failed_) log(LogLevel::warning, "terms_not_stored", stored.error().text);
+  }
+  terms_failed_ = !stored;
+}
+
+void Shell::finish() {
+  finished_ = true;
+  if (hooks_.idle()) return loop_.stop();
+  exit_timer_->set(common::io::now() + kHooksAtExit);
+}
+
+}  // namespace vrrpd::io

@@ -1,0 +1,55 @@
+// vrrpd: virtual addresses between two routers, VRRP version 3. Wires the parts; decides nothing.
+#include <cstdio>
+#include <exception>
+
+#include "common/io/daemon.hpp"
+#include "common/io/log.hpp"
+#include "common/io/loop.hpp"
+#include "common/io/options.hpp"
+#include "vrrpd/io/shell.hpp"
+
+namespace {
+
+/// Above ordinary programs, so that a busy router does not look dead; below the kernel's own threads (50).
+constexpr int kRealTimePriority = 10;
+
+int run(int argc, const char* const* argv) {
+  const auto options = common::io::parse_daemon_options(
+      argc, argv, "vrrpd", "shares virtual addresses with the other router by VRRP");
+  if (!options) return options.error();
+  common::io::log_open("vrrpd", options->debug);
+  auto config = common::io::load_config(*options);
+  if (!config) return common::io::kExitUsage;
+  if (!config->vrrp) {
+    std::fprintf(stderr, "%s: has no section `vrrp`, so there is nothing for vrrpd to do\n",
+                 options->config.c_str());
+    return common::io::kExitUsage;
+  }
+  if (options->check) return 0;
+  auto status = common::io::prepare_run_dir(options->run_dir);
+  if (status) {
+    common::io::Loop loop;
+    vrrpd::io::Shell shell(loop, *options, std::move(*config));
+    status = shell.start();
+    if (status) {
+      common::io::prefer_real_time(kRealTimePriority);
+      common::io::start_watchdog(loop);
+      common::io::notify_ready();
+      loop.run();
+      return loop.exit_code();
+    }
+  }
+  common::io::log(common::io::LogLevel::error, "start_failed", status.error().text);
+  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "vrrpd: %s\n", error.what());
+    return 1;
+  }
+}
