@@ -1,6 +1,7 @@
 #include "vrrpd/io/addresses.hpp"
 
 #include <netlink/addr.h>
+#include <netlink/msg.h>
 #include <netlink/route/addr.h>
 #include <sys/socket.h>
 

@@ -4,7 +4,9 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <netlink/errno.h>
+#include <netlink/msg.h>
 #include <netlink/netlink.h>
+#include <netlink/socket.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -56,6 +58,11 @@ MessagePtr dump_request(int type, int family) {
 }
 
 }  // namespace
+
+void FreeSocket::operator()(nl_sock* socket) const { nl_socket_free(socket); }
+void FreeMessage::operator()(nl_msg* message) const { nlmsg_free(message); }
+
+int RouteMonitor::fd() const { return nl_socket_get_fd(socket_.get()); }
 
 common::Result<RouteSocket> RouteSocket::open() {
   auto socket = connect_route();

@@ -1,20 +1,22 @@
 #pragma once
 // rtnetlink by libnl: one socket for requests that are acknowledged, and the socket of the notifications.
-#include <netlink/msg.h>
-#include <netlink/socket.h>
-
 #include <functional>
 #include <memory>
 
 #include "common/result.hpp"
 
+// libnl's headers stay in the .cpp files.
+struct nl_sock;
+struct nl_msg;
+struct nlmsghdr;
+
 namespace vrrpd::io {
 
 struct FreeSocket {
-  void operator()(nl_sock* socket) const { nl_socket_free(socket); }
+  void operator()(nl_sock* socket) const;
 };
 struct FreeMessage {
-  void operator()(nl_msg* message) const { nlmsg_free(message); }
+  void operator()(nl_msg* message) const;
 };
 using SocketPtr = std::unique_ptr<nl_sock, FreeSocket>;
 using MessagePtr = std::unique_ptr<nl_msg, FreeMessage>;
@@ -41,7 +43,7 @@ class RouteMonitor {
  public:
   static common::Result<RouteMonitor> open();
 
-  int fd() const { return nl_socket_get_fd(socket_.get()); }
+  int fd() const;
   enum class Outcome { drained, overrun };
   /// Reads everything that waits. overrun: some were lost, and only a dump tells the truth.
   Outcome read(const RouteSocket::Visitor& visit);
