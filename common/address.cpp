@@ -31,7 +31,8 @@ IpAddress IpAddress::v6(std::span<const std::byte, 16> bytes) {
 }
 
 std::optional<IpAddress> IpAddress::parse(std::string_view text) {
-  const std::string copy(text);  // inet_pton wants a terminator
+  const std::string copy(text);  // inet_pton wants a terminator, and must not take one for the end that is none
+  if (copy.find('\0') != std::string::npos) return std::nullopt;
   IpAddress a;
   if (inet_pton(AF_INET, copy.c_str(), a.bytes_.data()) == 1) return a;
   a.family_ = Family::ipv6;

@@ -54,6 +54,7 @@ Status send_until(const UniqueFd& fd, const std::string& path, const NotifyMessa
     if (!wait_for(fd.get(), POLLOUT, deadline)) return std::unexpected(no_answer(path));
     result = out.flush(fd.get());
   }
+  if (result == Outbox::Result::too_long) return fail("the request is too long", EMSGSIZE);
   if (result != Outbox::Result::sent) return std::unexpected(unreachable(path, EPIPE));
   return {};
 }
@@ -66,7 +67,6 @@ Result<Reply> ask(const std::string& path, Request request, Duration timeout) {
   const std::uint64_t id = request.id;
   const auto fd = connect_until(path, deadline);
   if (!fd) return std::unexpected(fd.error());
-  if (encode(request).size() > kNotifyMaxPacket) return fail("the request is too long", EMSGSIZE);
   for (const NotifyMessage& message : {NotifyMessage(Hello{.role = Role::control, .node = {}, .terms = {}}),
                                        NotifyMessage(std::move(request))})
     if (auto sent = send_until(*fd, path, message, deadline); !sent) return std::unexpected(sent.error());

@@ -139,8 +139,8 @@ void NotifyServer::State::serve(std::uint64_t id, std::uint32_t events) {
   if ((events & EPOLLOUT) != 0) {
     Client& client = clients.at(id);
     const auto result = client.out.flush(client.fd.get());
-    if (result == Outbox::Result::broken) return drop(id);
-    if (result == Outbox::Result::sent) loop.change(client.fd.get(), EPOLLIN);
+    if (result == Outbox::Result::broken) client.out.clear();
+    if (result != Outbox::Result::queued) loop.change(client.fd.get(), EPOLLIN);
   }
   if ((events & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0) read(id);
 }
@@ -225,8 +225,10 @@ void NotifyServer::send(std::uint64_t client, const NotifyMessage& message) {
         log(LogLevel::warning, state_->path, "client " + std::to_string(client) + " disconnected: it does not read");
         state_->drop(client);
         break;
+      case Outbox::Result::too_long:
+        log(LogLevel::error, state_->path, "a message to client " + std::to_string(client) + " is too long: not sent");
+        break;
       case Outbox::Result::broken:
-        state_->drop(client);
         break;
     }
   }
@@ -294,8 +296,8 @@ void NotifyClient::State::serve(std::uint32_t events) {
   const auto self = shared_from_this();
   if ((events & EPOLLOUT) != 0) {
     const auto result = out.flush(fd.get());
-    if (result == Outbox::Result::broken) return lose();
-    if (result == Outbox::Result::sent) loop.change(fd.get(), EPOLLIN);
+    if (result == Outbox::Result::broken) out.clear();
+    if (result != Outbox::Result::queued) loop.change(fd.get(), EPOLLIN);
   }
   if ((events & ~static_cast<std::uint32_t>(EPOLLOUT)) == 0) return;
   for (int i = 0; i < kReadBurst && alive && fd; ++i) {
@@ -343,8 +345,10 @@ void NotifyClient::send(const NotifyMessage& message) {
         log(LogLevel::warning, state_->path, "connection given up: the other side does not read");
         state_->lose();
         break;
+      case Outbox::Result::too_long:
+        log(LogLevel::error, state_->path, "a message is too long: not sent");
+        break;
       case Outbox::Result::broken:
-        state_->lose();
         break;
     }
   }

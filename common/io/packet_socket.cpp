@@ -70,6 +70,7 @@ std::vector<std::string> packets_of(const NotifyMessage& message) {
 }
 
 Outbox::Result Outbox::push(int fd, std::string packet) {
+  if (packet.size() > kNotifyMaxPacket) return Result::too_long;
   if (queue_.empty()) {
     const Result result = try_send(fd, packet);
     if (result != Result::queued) return result;

@@ -42,7 +42,9 @@ std::vector<std::string> packets_of(const NotifyMessage& message);
 /// One connection's way out: straight into the kernel while it takes it, then a bounded queue.
 class Outbox {
  public:
-  enum class Result { sent, queued, full, broken };
+  /// broken: nobody reads any more. The connection is then left to the reading side, which gets what the peer said
+  /// before it went, and then the end. too_long: nothing was sent, and the connection is as it was.
+  enum class Result { sent, queued, full, broken, too_long };
   Result push(int fd, std::string packet);
   Result flush(int fd);
   void clear();

@@ -1,0 +1,225 @@
+#include "common/io/daemon.hpp"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <fstream>
+#include <sstream>
+
+#include "common/io/log.hpp"
+#include "common/io/options.hpp"
+#include "common/io/unique_fd.hpp"
+#include "tests/common/scratch.hpp"
+
+using namespace common;
+using namespace common::io;
+
+namespace {
+
+const std::string kKey = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+void put(const std::string& path, const std::string& text, mode_t mode = 0600) {
+  std::ofstream(path) << text;
+  REQUIRE(chmod(path.c_str(), mode) == 0);
+}
+
+mode_t mode_of(const std::string& path) {
+  struct stat status {};
+  REQUIRE(stat(path.c_str(), &status) == 0);
+  return status.st_mode & 07777;
+}
+
+/// What was written to stderr while this lived.
+class Stderr {
+ public:
+  explicit Stderr(const std::string& path) : path_(path), before_(dup(STDERR_FILENO)) {
+    const UniqueFd file(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    dup2(file.get(), STDERR_FILENO);
+  }
+  ~Stderr() { dup2(before_.get(), STDERR_FILENO); }
+  std::string text() const { return read_file(path_).value_or(""); }
+
+ private:
+  std::string path_;
+  UniqueFd before_;
+};
+
+}  // namespace
+
+TEST_CASE("a key file is read when only its owner can") {
+  Scratch scratch;
+  const std::string path = scratch / "sync.key";
+  for (const char* end : {"", "\n", "\r\n", " \n\n"}) {
+    put(path, kKey + end);
+    const auto key = read_key_file(path);
+    REQUIRE(key);
+    REQUIRE(key->size() == 32);
+    for (std::size_t i = 0; i < 32; ++i) CHECK(std::to_integer<std::size_t>((*key)[i]) == i);
+  }
+  put(path, kKey, 0400);
+  CHECK(read_key_file(path));
+}
+
+TEST_CASE("a key file that others can read is refused with the command that mends it") {
+  Scratch scratch;
+  const std::string path = scratch / "sync.key";
+  for (const mode_t mode : {0640u, 0604u, 0620u, 0602u, 0644u, 0601u}) {
+    put(path, kKey, mode);
+    const auto key = read_key_file(path);
+    REQUIRE_FALSE(key);
+    CHECK_THAT(key.error().text, Catch::EndsWith("run: chmod 600 " + path));
+  }
+}
+
+TEST_CASE("a key file that holds no key is refused") {
+  Scratch scratch;
+  const std::string path = scratch / "sync.key";
+  CHECK_THAT(read_key_file(path).error().text, Catch::Contains("natctl keygen"));
+  for (const std::string& text :
+       {std::string(), std::string("hello"), kKey.substr(4), kKey + kKey, kKey.substr(0, 42) + "=", "x" + kKey,
+        kKey.substr(0, 43), kKey.substr(0, 20) + "\n" + kKey.substr(20), std::string(100000, 'A')}) {
+    put(path, text);
+    const auto key = read_key_file(path);
+    INFO(text.substr(0, 100));
+    REQUIRE_FALSE(key);
+    CHECK_THAT(key.error().text, Catch::StartsWith(path + ": "));
+    CHECK(key.error().text.find('\n') == std::string::npos);
+  }
+  CHECK_THAT(read_key_file(scratch.path).error().text, Catch::Contains("not a regular file"));
+}
+
+TEST_CASE("a file is replaced in one step and is private") {
+  Scratch scratch;
+  const std::string path = scratch / "terms";
+  REQUIRE(write_file(path, "one"));
+  CHECK(read_file(path) == "one");
+  CHECK(mode_of(path) == 0600);
+  put(path + ".new", "left by a crash, and longer than what follows", 0644);
+  REQUIRE(write_file(path, "two"));
+  CHECK(read_file(path) == "two");
+  CHECK(mode_of(path) == 0600);
+  CHECK_FALSE(std::filesystem::exists(path + ".new"));
+  CHECK_FALSE(read_file(scratch / "nothing"));
+}
+
+TEST_CASE("a file that cannot be written is one line, and the old one stays") {
+  Scratch scratch;
+  CHECK_THAT(write_file(scratch / "missing/terms", "x").error().text, Catch::Contains("No such file"));
+
+  const std::string path = scratch / "terms";
+  REQUIRE(write_file(path, "old"));
+  // A limit on the size of files stands in for a full disk.
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{1000, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &small);
+  const auto written = write_file(path, std::string(5000, 'x'));
+  setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  REQUIRE_FALSE(written);
+  CHECK_THAT(written.error().text, Catch::Contains("File too large"));
+  CHECK(read_file(path) == "old");
+  CHECK_FALSE(std::filesystem::exists(path + ".new"));
+}
+
+TEST_CASE("the run directory is made, or refused with one line") {
+  Scratch scratch;
+  const std::string dir = scratch / "a/b";
+  REQUIRE(prepare_run_dir(dir));
+  REQUIRE(prepare_run_dir(dir));
+  CHECK(mode_of(dir + "/state") == 0700);
+  put(scratch / "file", "");
+  const auto refused = prepare_run_dir(scratch / "file");
+  REQUIRE_FALSE(refused);
+  CHECK_THAT(refused.error().text, Catch::StartsWith((scratch / "file") + ": cannot be created: "));
+}
+
+TEST_CASE("a configuration that is not there is one line on stderr") {
+  Scratch scratch;
+  DaemonOptions options;
+  options.config = scratch / "none.yaml";
+  options.node = "R1";
+  const Stderr err(scratch / "err");
+  CHECK_FALSE(load_config(options));
+  CHECK(err.text() == options.config + ": No such file or directory\n");
+}
+
+TEST_CASE("a log line is one line, whatever is in it") {
+  Scratch scratch;
+  unsetenv("JOURNAL_STREAM");
+  const Stderr err(scratch / "err");
+  log_open("vrrpd", false);
+  log(LogLevel::debug, "x", "not shown");
+  log(LogLevel::warning, "MAIN-GW", "a\nb\x1b[2J");
+  log(LogLevel::info, "", std::string(10000, 'x'));
+  std::istringstream lines(err.text());
+  std::string line;
+  REQUIRE(std::getline(lines, line));
+  CHECK_THAT(line, Catch::Matches(R"(\S+Z vrrpd warning: MAIN-GW: a b \[2J)"));
+  REQUIRE(std::getline(lines, line));
+  CHECK(line.size() < 4096);
+  CHECK_THAT(line, Catch::EndsWith("x..."));
+  CHECK_FALSE(std::getline(lines, line));
+}
+
+TEST_CASE("the journal gets priorities") {
+  Scratch scratch;
+  const Stderr err(scratch / "err");
+  struct stat status {};
+  REQUIRE(fstat(STDERR_FILENO, &status) == 0);
+  const std::string stream = std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
+  setenv("JOURNAL_STREAM", stream.c_str(), 1);
+  log_open("vrrpd", true);
+  unsetenv("JOURNAL_STREAM");
+  log(LogLevel::error, "wan", "down");
+  log(LogLevel::debug, "", "more");
+  log_open("", false);
+  CHECK(err.text() == "<3>wan: down\n<7>more\n");
+}
+
+TEST_CASE("nobody waits for a reader of the log that does not read") {
+  int fds[2];
+  REQUIRE(pipe(fds) == 0);
+  const UniqueFd in(fds[0]), out(fds[1]), before(dup(STDERR_FILENO));
+  dup2(out.get(), STDERR_FILENO);
+  for (int i = 0; i < 100; ++i) log(LogLevel::info, "", std::string(3000, 'x'));  // more than a pipe holds
+  std::string text(1 << 20, '\0');
+  text.resize(static_cast<std::size_t>(read(in.get(), text.data(), text.size())));
+  log(LogLevel::info, "", "after");
+  std::string rest(1 << 20, '\0');
+  rest.resize(static_cast<std::size_t>(read(in.get(), rest.data(), rest.size())));
+  dup2(before.get(), STDERR_FILENO);
+  CHECK_THAT(rest, Catch::Contains("lines of the log are lost"));
+  CHECK_THAT(rest, Catch::Contains("after"));
+}
+
+TEST_CASE("the options of the daemons") {
+  const auto parse = [](std::vector<const char*> arguments) {
+    arguments.insert(arguments.begin(), "vrrpd");
+    return parse_daemon_options(static_cast<int>(arguments.size()), arguments.data(), "vrrpd", "purpose");
+  };
+  const auto none = parse({});
+  REQUIRE(none);
+  CHECK(none->config == "/etc/steadynat/steadynat.yaml");
+  CHECK(none->node.empty());
+  CHECK(none->run_dir == "/run/steadynat");
+  CHECK_FALSE(none->check);
+  const auto all = parse({"--debug", "--node", "R2", "--run-dir=/x", "--check", "--config", "/c"});
+  REQUIRE(all);
+  CHECK(all->config == "/c");
+  CHECK(all->node == "R2");
+  CHECK(all->run_dir == "/x");
+  CHECK(all->check);
+  CHECK(all->debug);
+
+  Scratch scratch;
+  const Stderr err(scratch / "err");
+  CHECK(parse({"--nod", "R2"}).error() == kExitUsage);
+  CHECK(parse({"extra"}).error() == kExitUsage);
+  CHECK(parse({"--node"}).error() == kExitUsage);
+  CHECK_THAT(err.text(), Catch::Contains("--nod"));
+}
