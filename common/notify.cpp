@@ -27,11 +27,21 @@ static_assert(matches(kRoles, Role::control) && matches(kStates, GroupState::fau
               matches(kPhases, Phase::yielded) && matches(kReasons, OpenReason::aborted) &&
               matches(kLinks, LinkState::refused));
 
-constexpr const auto& words(Role) { return kRoles; }
-constexpr const auto& words(GroupState) { return kStates; }
-constexpr const auto& words(Phase) { return kPhases; }
-constexpr const auto& words(OpenReason) { return kReasons; }
-constexpr const auto& words(LinkState) { return kLinks; }
+constexpr const auto& words(Role) {
+  return kRoles;
+}
+constexpr const auto& words(GroupState) {
+  return kStates;
+}
+constexpr const auto& words(Phase) {
+  return kPhases;
+}
+constexpr const auto& words(OpenReason) {
+  return kReasons;
+}
+constexpr const auto& words(LinkState) {
+  return kLinks;
+}
 
 template <typename E>
 std::string_view word(E value) {
@@ -40,12 +50,13 @@ std::string_view word(E value) {
 
 // The name of each message, in the order of NotifyMessage.
 constexpr std::array<std::string_view, std::variant_size_v<NotifyMessage>> kTypes{
-    "hello",      "ready",   "drained", "peer_report", "table_report", "request", "welcome",     "anticipate",
-    "prepare",    "open",    "shut",    "drain",       "entered",      "local_report", "reply"};
+    "hello",   "ready", "drained", "peer_report", "table_report", "request",      "welcome", "anticipate",
+    "prepare", "open",  "shut",    "drain",       "entered",      "local_report", "reply"};
 
-// --- the fields of each message, once for both directions ------------------------------------------------------------
-// `a(name, value)` is a field that must be there; `a.maybe(name, value)` one whose absence leaves the default: only
-// where the default says nothing, so that a forgotten "ok" can never be read as a yes.
+// --- the fields of each message, once for both directions
+// ------------------------------------------------------------ `a(name, value)` is a field that must be
+// there; `a.maybe(name, value)` one whose absence leaves the default: only where the default says nothing, so
+// that a forgotten "ok" can never be read as a yes.
 
 template <typename M, typename T>
 concept Of = std::same_as<std::remove_const_t<M>, T>;
@@ -185,7 +196,8 @@ void fields(A& a, M& m) {
   a.maybe("more", m.more);
 }
 
-// --- writing ---------------------------------------------------------------------------------------------------------
+// --- writing
+// ---------------------------------------------------------------------------------------------------------
 
 class Writer {
  public:
@@ -224,7 +236,8 @@ class Writer {
   nlohmann::ordered_json& object_;
 };
 
-// --- reading ---------------------------------------------------------------------------------------------------------
+// --- reading
+// ---------------------------------------------------------------------------------------------------------
 
 /// Reads fields out of one object. After the first mistake it does nothing more, and `error` names the field.
 class Reader {
@@ -253,7 +266,9 @@ class Reader {
       error_ = "field \"" + path_ + name + "\" is missing";
   }
 
-  void wrong(const std::string& path, const char* wanted) { error_ = "field \"" + path + "\" is not " + wanted; }
+  void wrong(const std::string& path, const char* wanted) {
+    error_ = "field \"" + path + "\" is not " + wanted;
+  }
 
   void read(const nlohmann::json& from, const std::string& path, bool& value) {
     if (!from.is_boolean()) return wrong(path, "true or false");
@@ -265,10 +280,11 @@ class Reader {
   }
   template <std::integral T>
   void read(const nlohmann::json& from, const std::string& path, T& value) {
-    const bool fits = from.is_number_unsigned() ? std::in_range<T>(from.get<std::uint64_t>())
+    const bool fits = from.is_number_unsigned()  ? std::in_range<T>(from.get<std::uint64_t>())
                       : from.is_number_integer() ? std::in_range<T>(from.get<std::int64_t>())
                                                  : false;
-    if (!fits) return wrong(path, std::is_signed_v<T> ? "an integer in range" : "an integer of 0 or more in range");
+    if (!fits)
+      return wrong(path, std::is_signed_v<T> ? "an integer in range" : "an integer of 0 or more in range");
     value = from.get<T>();
   }
   template <typename T>
@@ -328,7 +344,8 @@ std::string encode(const NotifyMessage& message) {
   object["type"] = kTypes[message.index()];
   Writer writer(object);
   std::visit([&](const auto& m) { fields(writer, m); }, message);
-  // Texts may come from files and from the system: what is not UTF-8 in them is replaced instead of thrown about.
+  // Texts may come from files and from the system: what is not UTF-8 in them is replaced instead of thrown
+  // about.
   return object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
@@ -353,10 +370,20 @@ Result<NotifyMessage> decode_notify(std::string_view packet) {
   return fail("message type \"" + name.substr(0, kShown) + "\" is not known");
 }
 
-std::string_view to_string(GroupState state) { return word(state); }
-std::string_view to_string(Phase phase) { return word(phase); }
-std::string_view to_string(OpenReason reason) { return word(reason); }
-std::string_view to_string(LinkState state) { return word(state); }
-std::string_view to_string(Role role) { return word(role); }
+std::string_view to_string(GroupState state) {
+  return word(state);
+}
+std::string_view to_string(Phase phase) {
+  return word(phase);
+}
+std::string_view to_string(OpenReason reason) {
+  return word(reason);
+}
+std::string_view to_string(LinkState state) {
+  return word(state);
+}
+std::string_view to_string(Role role) {
+  return word(role);
+}
 
 }  // namespace common

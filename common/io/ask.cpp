@@ -3,8 +3,8 @@
 #include <cerrno>
 #include <thread>
 
+#include "common/io/notify_packet.hpp"
 #include "common/io/notify_socket.hpp"
-#include "common/io/packet_socket.hpp"
 
 namespace common::io {
 
@@ -20,7 +20,9 @@ Error unreachable(const std::string& path, int code) {
   return {code, path + ": " + error_text(code) + hint};
 }
 
-Error no_answer(const std::string& path) { return {ETIMEDOUT, path + ": no answer in time"}; }
+Error no_answer(const std::string& path) {
+  return {ETIMEDOUT, path + ": no answer in time"};
+}
 
 Result<UniqueFd> connect_until(const std::string& path, Time deadline) {
   const auto address = socket_address(path);
@@ -41,7 +43,8 @@ bool wait_for(int fd, short events, Time deadline) {
     const Duration left = deadline - now();
     if (left <= 0ns) return false;
     pollfd item{fd, events, 0};
-    const int result = poll(&item, 1, static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count()));
+    const int result =
+        poll(&item, 1, static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count()));
     if (result > 0) return true;
     if (result == 0 || errno != EINTR) return false;
   }
@@ -74,7 +77,8 @@ Result<Reply> ask(const std::string& path, Request request, Duration timeout) {
   std::string body;
   while (wait_for(fd->get(), POLLIN, deadline)) {
     Received received = receive(fd->get());
-    if (received.what == Received::What::end) return fail(path + ": the daemon closed the connection", ECONNRESET);
+    if (received.what == Received::What::end)
+      return fail(path + ": the daemon closed the connection", ECONNRESET);
     auto* reply = std::get_if<Reply>(&received.message);
     if (received.what != Received::What::message || reply == nullptr || reply->id != id) continue;
     body += reply->body;

@@ -41,7 +41,8 @@ Result<std::string> read_all(int fd, const std::string& path, std::size_t limit)
     if (size < 0) return fail_on(path, errno);
     if (size == 0) return text;
     text.append(piece.data(), static_cast<std::size_t>(size));
-    if (text.size() > limit) return fail(path + ": is longer than " + std::to_string(limit) + " bytes", EFBIG);
+    if (text.size() > limit)
+      return fail(path + ": is longer than " + std::to_string(limit) + " bytes", EFBIG);
   }
 }
 
@@ -57,7 +58,9 @@ std::string host_name() {
   return name.data();
 }
 
-void print(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
+void print(const std::string& line) {
+  std::fprintf(stderr, "%s\n", line.c_str());
+}
 
 Status write_whole(const std::string& path, const std::string& text) {
   const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
@@ -131,8 +134,9 @@ std::optional<std::string> read_file(const std::string& path) {
 
 Result<std::vector<std::byte>> read_key_file(const std::string& path) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) return fail(path + ": key file: " + std::strerror(errno) + "; make one with: natctl keygen", errno);
-  struct stat status {};
+  if (!fd)
+    return fail(path + ": key file: " + std::strerror(errno) + "; make one with: natctl keygen", errno);
+  struct stat status{};
   if (fstat(fd.get(), &status) != 0) return fail_on(path, errno);
   if (!S_ISREG(status.st_mode)) return fail(path + ": key file: is not a regular file");
   if ((status.st_mode & 077) != 0)
@@ -142,8 +146,9 @@ Result<std::vector<std::byte>> read_key_file(const std::string& path) {
   while (!text->empty() && std::strchr(" \t\r\n", text->back()) != nullptr) text->pop_back();
   std::vector<std::byte> key(kKeyBytes);
   std::size_t size = 0;
-  const int decoded = sodium_base642bin(reinterpret_cast<unsigned char*>(key.data()), key.size(), text->data(),
-                                        text->size(), nullptr, &size, nullptr, sodium_base64_VARIANT_ORIGINAL);
+  const int decoded =
+      sodium_base642bin(reinterpret_cast<unsigned char*>(key.data()), key.size(), text->data(), text->size(),
+                        nullptr, &size, nullptr, sodium_base64_VARIANT_ORIGINAL);
   sodium_memzero(text->data(), text->size());
   if (decoded != 0 || size != kKeyBytes) {
     sodium_memzero(key.data(), key.size());
@@ -153,11 +158,19 @@ Result<std::vector<std::byte>> read_key_file(const std::string& path) {
   return key;
 }
 
-void notify_ready() { sd_notify(0, "READY=1"); }
-void notify_stopping() { sd_notify(0, "STOPPING=1"); }
-void notify_status(const std::string& text) { sd_notifyf(0, "STATUS=%s", text.c_str()); }
+void notify_ready() {
+  sd_notify(0, "READY=1");
+}
+void notify_stopping() {
+  sd_notify(0, "STOPPING=1");
+}
+void notify_status(const std::string& text) {
+  sd_notifyf(0, "STATUS=%s", text.c_str());
+}
 
-void start_watchdog(Loop& loop) { loop.start_watchdog(); }
+void start_watchdog(Loop& loop) {
+  loop.start_watchdog();
+}
 
 void prefer_real_time(int priority) {
   sched_param parameter{};

@@ -1,10 +1,11 @@
 #include "common/io/loop.hpp"
 
+#include <sys/wait.h>
+#include <systemd/sd-event.h>
+
 #include <csignal>
 #include <ctime>
 #include <map>
-#include <sys/wait.h>
-#include <systemd/sd-event.h>
 #include <utility>
 
 namespace common::io {
@@ -27,7 +28,9 @@ std::uint64_t microseconds_of(Time at) {
 }
 
 /// Ends the source now: also from inside its own handler nothing is called any more.
-void drop(sd_event_source*& source) { source = sd_event_source_disable_unref(source); }
+void drop(sd_event_source*& source) {
+  source = sd_event_source_disable_unref(source);
+}
 
 /// Handlers live in objects of their own that a call keeps alive: a handler may remove itself.
 struct Watch : std::enable_shared_from_this<Watch> {
@@ -116,7 +119,9 @@ class AlarmTimer : public Loop::Timer {
 
 }  // namespace
 
-Time now() { return Time(read_clock(CLOCK_BOOTTIME)); }
+Time now() {
+  return Time(read_clock(CLOCK_BOOTTIME));
+}
 
 std::string wall_clock(Time time) {
   const Duration real = read_clock(CLOCK_REALTIME) + (time - now());
@@ -155,7 +160,8 @@ void Loop::watch(int fd, std::uint32_t events, Handler handler, Priority priorit
   check(!state_->watches.contains(fd), "a descriptor is watched once");
   const auto watch = std::make_shared<Watch>();
   watch->handler = std::move(handler);
-  check(sd_event_add_io(state_->event, &watch->source, fd, events, on_io, watch.get()) >= 0, "a descriptor is watched");
+  check(sd_event_add_io(state_->event, &watch->source, fd, events, on_io, watch.get()) >= 0,
+        "a descriptor is watched");
   sd_event_source_set_priority(watch->source, static_cast<std::int64_t>(priority));
   state_->watches.emplace(fd, watch);
 }
@@ -163,7 +169,8 @@ void Loop::watch(int fd, std::uint32_t events, Handler handler, Priority priorit
 void Loop::change(int fd, std::uint32_t events) {
   const auto found = state_->watches.find(fd);
   check(found != state_->watches.end(), "a changed descriptor is watched");
-  check(sd_event_source_set_io_events(found->second->source, events) >= 0, "the events of a descriptor are changed");
+  check(sd_event_source_set_io_events(found->second->source, events) >= 0,
+        "the events of a descriptor are changed");
 }
 
 void Loop::unwatch(int fd) {
@@ -176,7 +183,8 @@ void Loop::unwatch(int fd) {
 std::unique_ptr<Loop::Timer> Loop::timer(std::function<void()> handler, Priority priority) {
   const auto alarm = std::make_shared<Alarm>();
   alarm->handler = std::move(handler);
-  check(sd_event_add_time(state_->event, &alarm->source, CLOCK_BOOTTIME, 0, kTimerAccuracy, on_time, alarm.get()) >= 0,
+  check(sd_event_add_time(state_->event, &alarm->source, CLOCK_BOOTTIME, 0, kTimerAccuracy, on_time,
+                          alarm.get()) >= 0,
         "a timer is made");
   sd_event_source_set_enabled(alarm->source, SD_EVENT_OFF);
   sd_event_source_set_priority(alarm->source, static_cast<std::int64_t>(priority));
@@ -191,7 +199,8 @@ void Loop::on_signals(std::function<void()> terminate, std::function<void()> rel
   if (!signals.sources.empty()) return;
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
     sd_event_source* source = nullptr;
-    check(sd_event_add_signal(state_->event, &source, number, on_signal, &signals) >= 0, "a signal is watched");
+    check(sd_event_add_signal(state_->event, &source, number, on_signal, &signals) >= 0,
+          "a signal is watched");
     signals.sources.push_back(source);
   }
 }
@@ -206,7 +215,9 @@ void Loop::on_child(int pid, std::function<void(int)> handler) {
   state_->children.emplace(pid, child);
 }
 
-bool Loop::start_watchdog() { return sd_event_set_watchdog(state_->event, 1) > 0; }
+bool Loop::start_watchdog() {
+  return sd_event_set_watchdog(state_->event, 1) > 0;
+}
 
 void Loop::run() {
   check(sd_event_loop(state_->event) >= 0, "the event loop ends by stop()");
@@ -217,6 +228,8 @@ void Loop::stop(int code) {
   sd_event_exit(state_->event, code);
 }
 
-int Loop::exit_code() const { return state_->code; }
+int Loop::exit_code() const {
+  return state_->code;
+}
 
 }  // namespace common::io

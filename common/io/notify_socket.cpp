@@ -9,13 +9,14 @@
 #include <vector>
 
 #include "common/io/log.hpp"
-#include "common/io/packet_socket.hpp"
+#include "common/io/notify_packet.hpp"
 
 namespace common::io {
 
 namespace {
 
-// Three participants, a few observers and commands: more than this is a mistake that must not eat our descriptors.
+// Three participants, a few observers and commands: more than this is a mistake that must not eat our
+// descriptors.
 constexpr std::size_t kMaxClients = 64;
 // Packets read from one peer before others get their turn.
 constexpr int kReadBurst = 32;
@@ -25,16 +26,18 @@ constexpr int kBacklog = 16;
 
 /// Removes what a dead process left behind; refuses what a living one uses.
 Status clear_path(const std::string& path, const sockaddr_un& address) {
-  struct stat status {};
+  struct stat status{};
   if (lstat(path.c_str(), &status) != 0) return {};
-  if (!S_ISSOCK(status.st_mode)) return fail(path + ": exists and is not a socket; remove it or use another --run-dir");
+  if (!S_ISSOCK(status.st_mode))
+    return fail(path + ": exists and is not a socket; remove it or use another --run-dir");
   const UniqueFd probe = new_packet_socket();
   const int error = connect_to(probe.get(), address);
   if (error == 0 || error == EAGAIN || error == EPROTOTYPE) {
     ucred who{};
     socklen_t size = sizeof who;
     const bool known = error == 0 && getsockopt(probe.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) == 0;
-    return fail(path + ": is in use by a running process" + (known ? " (pid " + std::to_string(who.pid) + ")" : "") +
+    return fail(path + ": is in use by a running process" +
+                    (known ? " (pid " + std::to_string(who.pid) + ")" : "") +
                     "; stop it or use another --run-dir",
                 EADDRINUSE);
   }
@@ -45,7 +48,8 @@ Status clear_path(const std::string& path, const sockaddr_un& address) {
 
 }  // namespace
 
-// --- server ----------------------------------------------------------------------------------------------------------
+// --- server
+// ----------------------------------------------------------------------------------------------------------
 
 struct NotifyServer::State : std::enable_shared_from_this<State> {
   struct Client {
@@ -97,7 +101,7 @@ Status NotifyServer::State::listen_on() {
     return fail(path + ": " + error_text(error), error);
   }
   if (listen(listener.get(), kBacklog) != 0) return fail(path + ": " + error_text(errno), errno);
-  struct stat status {};
+  struct stat status{};
   if (lstat(path.c_str(), &status) == 0) inode = status.st_ino;
   reporter = loop.timer([this] { report_closed(); });
   accept_again = loop.timer([this] { loop.change(listener.get(), EPOLLIN); });
@@ -119,7 +123,8 @@ void NotifyServer::State::accept_all() {
     }
     if (clients.size() >= kMaxClients) {
       if (!std::exchange(full, true))
-        log(LogLevel::warning, path, "clients refused: " + std::to_string(kMaxClients) + " are connected already");
+        log(LogLevel::warning, path,
+            "clients refused: " + std::to_string(kMaxClients) + " are connected already");
       continue;
     }
     full = false;
@@ -151,12 +156,15 @@ void NotifyServer::State::read(std::uint64_t id) {
     Client& client = clients.at(id);
     const Received received = receive(client.fd.get());
     switch (received.what) {
-      case Received::What::nothing: return;
-      case Received::What::end: return drop(id);
+      case Received::What::nothing:
+        return;
+      case Received::What::end:
+        return drop(id);
       case Received::What::garbage:
         ++decode_errors;
         if (!std::exchange(client.complained, true))
-          log(LogLevel::warning, path, "message of client " + std::to_string(id) + " ignored: " + received.error);
+          log(LogLevel::warning, path,
+              "message of client " + std::to_string(id) + " ignored: " + received.error);
         break;
       case Received::What::message:
         if (callbacks.message) callbacks.message(id, received.message);
@@ -165,7 +173,8 @@ void NotifyServer::State::read(std::uint64_t id) {
   }
 }
 
-/// Ends the connection now; `closed` is called from the loop, so that whoever sends to all clients may go on doing so.
+/// Ends the connection now; `closed` is called from the loop, so that whoever sends to all clients may go on
+/// doing so.
 void NotifyServer::State::drop(std::uint64_t id) {
   if (!serving(id)) return;
   Client& client = clients.at(id);
@@ -193,7 +202,7 @@ void NotifyServer::State::shut_down() {
     if (client.fd) loop.unwatch(client.fd.get());
   if (!listener) return;
   loop.unwatch(listener.get());
-  struct stat status {};
+  struct stat status{};
   // Not the socket of a successor, should somebody have emptied the directory in between.
   if (inode != 0 && lstat(path.c_str(), &status) == 0 && status.st_ino == inode) unlink(path.c_str());
 }
@@ -203,7 +212,8 @@ NotifyServer::~NotifyServer() {
   if (state_) state_->shut_down();
 }
 
-Result<std::unique_ptr<NotifyServer>> NotifyServer::open(Loop& loop, const std::string& path, Callbacks callbacks) {
+Result<std::unique_ptr<NotifyServer>> NotifyServer::open(Loop& loop, const std::string& path,
+                                                         Callbacks callbacks) {
   std::unique_ptr<NotifyServer> server(new NotifyServer);
   server->state_ = std::make_shared<State>(loop, path, std::move(callbacks));
   if (auto status = server->state_->listen_on(); !status) return std::unexpected(status.error());
@@ -222,11 +232,13 @@ void NotifyServer::send(std::uint64_t client, const NotifyMessage& message) {
         break;
       case Outbox::Result::full:
         ++state_->slow_clients;
-        log(LogLevel::warning, state_->path, "client " + std::to_string(client) + " disconnected: it does not read");
+        log(LogLevel::warning, state_->path,
+            "client " + std::to_string(client) + " disconnected: it does not read");
         state_->drop(client);
         break;
       case Outbox::Result::too_long:
-        log(LogLevel::error, state_->path, "a message to client " + std::to_string(client) + " is too long: not sent");
+        log(LogLevel::error, state_->path,
+            "a message to client " + std::to_string(client) + " is too long: not sent");
         break;
       case Outbox::Result::broken:
         break;
@@ -234,11 +246,18 @@ void NotifyServer::send(std::uint64_t client, const NotifyMessage& message) {
   }
 }
 
-void NotifyServer::close(std::uint64_t client) { state_->drop(client); }
-std::uint64_t NotifyServer::decode_errors() const { return state_->decode_errors; }
-std::uint64_t NotifyServer::slow_clients() const { return state_->slow_clients; }
+void NotifyServer::close(std::uint64_t client) {
+  state_->drop(client);
+}
+std::uint64_t NotifyServer::decode_errors() const {
+  return state_->decode_errors;
+}
+std::uint64_t NotifyServer::slow_clients() const {
+  return state_->slow_clients;
+}
 
-// --- client ----------------------------------------------------------------------------------------------------------
+// --- client
+// ----------------------------------------------------------------------------------------------------------
 
 struct NotifyClient::State : std::enable_shared_from_this<State> {
   State(Loop& l, std::string p, Callbacks c) : loop(l), path(std::move(p)), callbacks(std::move(c)) {}
@@ -328,9 +347,13 @@ NotifyClient::NotifyClient(Loop& loop, std::string path, Callbacks callbacks)
   state->timer->set(now());
 }
 
-NotifyClient::~NotifyClient() { state_->shut_down(); }
+NotifyClient::~NotifyClient() {
+  state_->shut_down();
+}
 
-bool NotifyClient::connected() const { return static_cast<bool>(state_->fd); }
+bool NotifyClient::connected() const {
+  return static_cast<bool>(state_->fd);
+}
 
 void NotifyClient::send(const NotifyMessage& message) {
   for (std::string& packet : packets_of(message)) {

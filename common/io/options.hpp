@@ -13,9 +13,9 @@ inline constexpr int kExitUsage = 2;
 /// Of the package, as --version prints it.
 std::string_view version();
 
-/// The options to run with, or the code to exit with at once: 0 after --help and --version, kExitUsage after a mistake
-/// (help, version or message have been printed).
-std::expected<DaemonOptions, int> parse_daemon_options(int argc, const char* const* argv, std::string_view program,
-                                                       std::string_view purpose);
+/// The options to run with, or the code to exit with at once: 0 after --help and --version, kExitUsage after
+/// a mistake (help, version or message have been printed).
+std::expected<DaemonOptions, int> parse_daemon_options(int argc, const char* const* argv,
+                                                       std::string_view program, std::string_view purpose);
 
 }  // namespace common::io

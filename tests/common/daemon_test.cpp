@@ -1,8 +1,12 @@
 #include "common/io/daemon.hpp"
 
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <catch2/catch.hpp>
 #include <csignal>
@@ -10,6 +14,7 @@
 #include <sstream>
 
 #include "common/io/log.hpp"
+#include "common/io/notify_packet.hpp"
 #include "common/io/options.hpp"
 #include "common/io/unique_fd.hpp"
 #include "tests/common/scratch.hpp"
@@ -27,7 +32,7 @@ void put(const std::string& path, const std::string& text, mode_t mode = 0600) {
 }
 
 mode_t mode_of(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   REQUIRE(stat(path.c_str(), &status) == 0);
   return status.st_mode & 07777;
 }
@@ -78,9 +83,9 @@ TEST_CASE("a key file that holds no key is refused") {
   Scratch scratch;
   const std::string path = scratch / "sync.key";
   CHECK_THAT(read_key_file(path).error().text, Catch::Contains("natctl keygen"));
-  for (const std::string& text :
-       {std::string(), std::string("hello"), kKey.substr(4), kKey + kKey, kKey.substr(0, 42) + "=", "x" + kKey,
-        kKey.substr(0, 43), kKey.substr(0, 20) + "\n" + kKey.substr(20), std::string(100000, 'A')}) {
+  for (const std::string& text : {std::string(), std::string("hello"), kKey.substr(4), kKey + kKey,
+                                  kKey.substr(0, 42) + "=", "x" + kKey, kKey.substr(0, 43),
+                                  kKey.substr(0, 20) + "\n" + kKey.substr(20), std::string(100000, 'A')}) {
     put(path, text);
     const auto key = read_key_file(path);
     INFO(text.substr(0, 100));
@@ -148,6 +153,86 @@ TEST_CASE("a configuration that is not there is one line on stderr") {
   CHECK(err.text() == options.config + ": No such file or directory\n");
 }
 
+TEST_CASE("an unknown node is refused with the names to choose from, mistakes with their places") {
+  Scratch scratch;
+  DaemonOptions options;
+  options.config = scratch / "pair.yaml";
+  options.node = "R3";
+  const std::string good = R"(version: 1
+nodes:
+  R1: { priority: 200, sync_address: 10.10.10.2 }
+  R2: { priority: 100, sync_address: 10.10.10.3 }
+vrrp:
+  groups:
+    MAIN-GW:
+      instances:
+        wan: { interface: eth0, vrid: 1, virtual_addresses: [10.10.0.101/24] }
+)";
+  const Stderr err(scratch / "err");
+  put(options.config, good);
+  CHECK_FALSE(load_config(options));
+  CHECK(err.text() == options.config + ": there is no node \"R3\"; choose one with --node: R1 R2\n");
+
+  options.node = "R2";
+  const auto loaded = load_config(options);
+  REQUIRE(loaded);
+  CHECK(loaded->node == "R2");
+
+  put(options.config, good + "nonsense: 1\n");
+  CHECK_FALSE(load_config(options));
+  CHECK_THAT(err.text(), Catch::Contains(options.config + ":10:1: error: "));
+}
+
+TEST_CASE("systemd is told of the start, and its watchdog is answered by the loop") {
+  Scratch scratch;
+  const UniqueFd socket_fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const std::string path = scratch / "notify";
+  const auto address = socket_address(path).value();
+  REQUIRE(bind(socket_fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  setenv("NOTIFY_SOCKET", path.c_str(), 1);
+  const auto next = [&] {
+    char text[200];
+    const ssize_t size = recv(socket_fd.get(), text, sizeof text, 0);
+    return std::string(text, size < 0 ? 0 : static_cast<std::size_t>(size));
+  };
+  notify_ready();
+  CHECK(next() == "READY=1");
+  notify_status("MAIN-GW: MASTER");
+  CHECK(next() == "STATUS=MAIN-GW: MASTER");
+  notify_stopping();
+  CHECK(next() == "STOPPING=1");
+
+  Loop loop;
+  CHECK_FALSE(loop.start_watchdog());  // nobody asked
+  setenv("WATCHDOG_USEC", "20000", 1);
+  setenv("WATCHDOG_PID", std::to_string(getpid()).c_str(), 1);
+  CHECK(loop.start_watchdog());
+  std::vector<std::string> seen;
+  loop.watch(socket_fd.get(), EPOLLIN, [&](std::uint32_t) {
+    seen.push_back(next());
+    if (seen.size() == 3) loop.stop();
+  });
+  loop.run();
+  CHECK(seen == std::vector<std::string>(3, "WATCHDOG=1"));
+  loop.unwatch(socket_fd.get());
+  for (const char* name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) unsetenv(name);
+}
+
+TEST_CASE("real time is taken where it is given, and its lack is a warning") {
+  Scratch scratch;
+  const Stderr err(scratch / "err");
+  const pid_t child = fork();  // the other tests go on without
+  if (child == 0) {
+    prefer_real_time(1);
+    _exit(sched_getscheduler(0) == (SCHED_RR | SCHED_RESET_ON_FORK) ? 1 : 0);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  const bool warned = err.text().find("no real-time priority: ") != std::string::npos;
+  CHECK((WEXITSTATUS(status) == 1) != warned);
+}
+
 TEST_CASE("a log line is one line, whatever is in it") {
   Scratch scratch;
   unsetenv("JOURNAL_STREAM");
@@ -169,7 +254,7 @@ TEST_CASE("a log line is one line, whatever is in it") {
 TEST_CASE("the journal gets priorities") {
   Scratch scratch;
   const Stderr err(scratch / "err");
-  struct stat status {};
+  struct stat status{};
   REQUIRE(fstat(STDERR_FILENO, &status) == 0);
   const std::string stream = std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
   setenv("JOURNAL_STREAM", stream.c_str(), 1);

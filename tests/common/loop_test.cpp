@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <csignal>
 
@@ -31,7 +32,7 @@ struct Pipe {
 
 /// A test that waits for nothing must not wait for ever.
 struct Guard {
-  explicit Guard(Loop& loop) : timer(loop.timer([&loop] { loop.stop(99); })) { timer->set(now() + 5s); }
+  explicit Guard(Loop& loop) : timer(loop.timer([&loop] { loop.stop(99); })) { timer->set(now() + 20s); }
   std::unique_ptr<Loop::Timer> timer;
 };
 
@@ -40,16 +41,20 @@ struct Guard {
 TEST_CASE("a timer of 10 ms fires when it should, not with sd-event's default slack of 250 ms") {
   Loop loop;
   Guard guard(loop);
-  const Time start = now();
-  Time fired{};
-  const auto timer = loop.timer([&] {
-    fired = now();
-    loop.stop();
+  Time start = now();
+  std::vector<Duration> took;
+  std::unique_ptr<Loop::Timer> timer = loop.timer([&] {
+    took.push_back(now() - start);
+    if (took.size() == 5) return loop.stop();
+    start = now();
+    timer->set(start + 10ms);
   });
   timer->set(start + 10ms);
   loop.run();
-  CHECK(fired >= start + 10ms);
-  CHECK(fired < start + 50ms);
+  REQUIRE(took.size() == 5);
+  std::ranges::sort(took);
+  CHECK(took.front() >= 10ms);
+  CHECK(took[2] < 50ms);  // the median: a busy machine may hold one of them up
 }
 
 TEST_CASE("a timer may be set again from its own handler, and is never early") {

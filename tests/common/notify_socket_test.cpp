@@ -8,7 +8,7 @@
 #include <fstream>
 #include <future>
 
-#include "common/io/packet_socket.hpp"
+#include "common/io/notify_packet.hpp"
 #include "tests/common/scratch.hpp"
 
 using namespace common;
@@ -28,18 +28,19 @@ struct World {
   }
 
   Result<std::unique_ptr<NotifyServer>> open_server() {
-    return NotifyServer::open(loop, path, {.connected =
-                                               [this](std::uint64_t id, const PeerCredentials& who) {
-                                                 ids.push_back(id);
-                                                 creds = who;
-                                                 if (on_connected) on_connected(id);
-                                               },
-                                           .message =
-                                               [this](std::uint64_t id, const NotifyMessage& message) {
-                                                 received.push_back(message);
-                                                 if (on_message) on_message(id, message);
-                                               },
-                                           .closed = [this](std::uint64_t id) { closed.push_back(id); }});
+    return NotifyServer::open(loop, path,
+                              {.connected =
+                                   [this](std::uint64_t id, const PeerCredentials& who) {
+                                     ids.push_back(id);
+                                     creds = who;
+                                     if (on_connected) on_connected(id);
+                                   },
+                               .message =
+                                   [this](std::uint64_t id, const NotifyMessage& message) {
+                                     received.push_back(message);
+                                     if (on_message) on_message(id, message);
+                                   },
+                               .closed = [this](std::uint64_t id) { closed.push_back(id); }});
   }
   void serve() {
     auto opened = open_server();
@@ -48,18 +49,17 @@ struct World {
     server = std::move(*opened);
   }
   std::unique_ptr<NotifyClient> client() {
-    return std::make_unique<NotifyClient>(loop, path,
-                                          NotifyClient::Callbacks{.connected = [this] { ++client_connected; },
-                                                                  .message =
-                                                                      [this](const NotifyMessage& message) {
-                                                                        client_received.push_back(message);
-                                                                      },
-                                                                  .closed = [this] { ++client_closed; }});
+    return std::make_unique<NotifyClient>(
+        loop, path,
+        NotifyClient::Callbacks{
+            .connected = [this] { ++client_connected; },
+            .message = [this](const NotifyMessage& message) { client_received.push_back(message); },
+            .closed = [this] { ++client_closed; }});
   }
   /// sd-event ends for good with stop(), so that a World runs once.
   bool run_until(std::function<bool()> what) {
     condition = std::move(what);
-    limit = now() + 5s;
+    limit = now() + 20s;
     tick->set(now());
     loop.run();
     return condition();
@@ -86,7 +86,8 @@ struct RawClient {
     REQUIRE(connect_to(fd.get(), *socket_address(path)) == 0);
   }
   void say(const std::string& packet) {
-    REQUIRE(send(fd.get(), packet.data(), packet.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(packet.size()));
+    REQUIRE(send(fd.get(), packet.data(), packet.size(), MSG_NOSIGNAL) ==
+            static_cast<ssize_t>(packet.size()));
   }
   UniqueFd fd;
 };
@@ -99,14 +100,16 @@ TEST_CASE("messages go both ways") {
   const auto client = w.client();
   CHECK_FALSE(client->connected());
   client->send(Hello{});  // dropped: not connected yet
-  const Welcome welcome{.version = 1, .node = "R1", .groups = {{"G", GroupState::master, Phase::idle, kTerm}}};
+  const Welcome welcome{
+      .version = 1, .node = "R1", .groups = {{"G", GroupState::master, Phase::idle, kTerm}}};
   w.on_connected = [&](std::uint64_t id) { w.server->send(id, welcome); };
   w.on_message = [&](std::uint64_t id, const NotifyMessage&) {
     w.server->send(id, Prepare{.group = "G", .term = kTerm, .timeout_ms = 1});
   };
   bool said = false;
   REQUIRE(w.run_until([&] {
-    if (w.client_connected == 1 && !std::exchange(said, true)) client->send(Hello{.role = Role::agent, .node = "R1", .terms = {}});
+    if (w.client_connected == 1 && !std::exchange(said, true))
+      client->send(Hello{.role = Role::agent, .node = "R1", .terms = {}});
     return w.client_received.size() == 2;
   }));
   CHECK(client->connected());
@@ -116,7 +119,7 @@ TEST_CASE("messages go both ways") {
   CHECK(std::get<Hello>(w.received[0]).role == Role::agent);
   CHECK(w.creds.pid == getpid());
   CHECK(w.creds.uid == getuid());
-  struct stat status {};
+  struct stat status{};
   REQUIRE(stat(w.path.c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0660);
 }
@@ -154,7 +157,8 @@ TEST_CASE("a client that does not read is disconnected, and the others are not d
   w.serve();
   RawClient lazy(w.path);
   const auto client = w.client();
-  const Entered event{.group = "G", .state = {}, .phase = {}, .term = kTerm, .priority = 0, .cause = std::string(20000, 'c')};
+  const Entered event{
+      .group = "G", .state = {}, .phase = {}, .term = kTerm, .priority = 0, .cause = std::string(20000, 'c')};
   std::size_t sent = 0;
   REQUIRE(w.run_until([&] {
     if (w.ids.size() < 2) return false;
@@ -175,10 +179,16 @@ TEST_CASE("what was queued for a slow client comes in order once it reads") {
   const auto client = w.client();
   w.on_connected = [&](std::uint64_t id) {
     for (int i = 0; i < 500; ++i)
-      w.server->send(id, Entered{.group = "G", .state = {}, .phase = {}, .term = kTerm, .priority = i, .cause = std::string(5000, 'c')});
+      w.server->send(id, Entered{.group = "G",
+                                 .state = {},
+                                 .phase = {},
+                                 .term = kTerm,
+                                 .priority = i,
+                                 .cause = std::string(5000, 'c')});
   };
   REQUIRE(w.run_until([&] { return w.client_received.size() == 500; }));
-  for (int i = 0; i < 500; ++i) REQUIRE(std::get<Entered>(w.client_received[static_cast<std::size_t>(i)]).priority == i);
+  for (int i = 0; i < 500; ++i)
+    REQUIRE(std::get<Entered>(w.client_received[static_cast<std::size_t>(i)]).priority == i);
 }
 
 TEST_CASE("a handler may close any client, and the server") {
@@ -298,12 +308,14 @@ TEST_CASE("ask puts a long reply together and passes over the rest") {
 }
 
 TEST_CASE("an answer that would not end is refused instead") {
-  const auto packets = packets_of(Reply{.id = 5, .ok = true, .error = {}, .body = std::string(kMaxReplyBody + 1, 'x')});
+  const auto packets =
+      packets_of(Reply{.id = 5, .ok = true, .error = {}, .body = std::string(kMaxReplyBody + 1, 'x')});
   REQUIRE(packets.size() == 1);
   const auto reply = std::get<Reply>(*decode_notify(packets[0]));
   CHECK(reply.id == 5);
   CHECK_FALSE(reply.ok);
-  for (const std::string& packet : packets_of(Reply{.id = 5, .ok = true, .error = {}, .body = std::string(50000, '\1')}))
+  for (const std::string& packet :
+       packets_of(Reply{.id = 5, .ok = true, .error = {}, .body = std::string(50000, '\1')}))
     CHECK(packet.size() <= kNotifyMaxPacket);
 }
 

@@ -56,8 +56,8 @@ std::vector<NotifyMessage> samples() {
 }
 
 /// Without these a message still says something; all other fields must be there.
-const std::set<std::string> kOptional{"by_operator", "valid_for_ms", "terms", "detail", "error", "arguments",
-                                      "cause",       "probe",        "body",  "more"};
+const std::set<std::string> kOptional{"by_operator", "valid_for_ms", "terms", "detail", "error",
+                                      "arguments",   "cause",        "probe", "body",   "more"};
 
 std::string error_of(const json& object) {
   const auto result = decode_notify(object.dump());
@@ -151,7 +151,8 @@ TEST_CASE("a missing field is an error that names it, unless its absence says no
       json broken = whole;
       broken[at.parent_pointer()].erase(at.back());
       INFO(broken.dump());
-      const bool optional = kOptional.contains(at.back()) || (at.to_string() == "/node" && whole["type"] == "hello");
+      const bool optional =
+          kOptional.contains(at.back()) || (at.to_string() == "/node" && whole["type"] == "hello");
       if (optional)
         CHECK(error_of(broken) == "");
       else
@@ -207,14 +208,20 @@ TEST_CASE("numbers out of range and unknown words are refused") {
   CHECK_THAT(with(Hello{}, "/version", 1.0), Catch::Contains("\"version\" is not an integer"));
   CHECK_THAT(with(Request{}, "/id", -1), Catch::Contains("\"id\" is not an integer of 0 or more"));
   CHECK_THAT(with(Open{}, "/term/counter", -1), Catch::Contains("\"term.counter\" is not an integer"));
-  CHECK_THAT(with(Drain{}, "/timeout_ms", 9223372036854775808u), Catch::Contains("\"timeout_ms\" is not an integer"));
+  CHECK_THAT(with(Drain{}, "/timeout_ms", 9223372036854775808u),
+             Catch::Contains("\"timeout_ms\" is not an integer"));
   CHECK_THAT(with(Hello{}, "/role", "boss"), Catch::Contains("\"role\" is not a word that is known"));
   CHECK_THAT(with(Open{}, "/reason", "Ready"), Catch::Contains("\"reason\" is not a word that is known"));
   CHECK_THAT(with(Open{}, "/reason", "Ready"), Catch::StartsWith("open: "));
 }
 
 TEST_CASE("text that is not UTF-8 is replaced, never thrown about") {
-  const auto decoded = decode_notify(encode(Shut{.group = "G", .term = {}, .cause = "a\xff" "b"}));
+  const auto decoded = decode_notify(encode(Shut{.group = "G",
+                                                 .term = {},
+                                                 .cause = "a\xff"
+                                                          "b"}));
   REQUIRE(decoded);
-  CHECK(std::get<Shut>(*decoded).cause == "a\xef\xbf\xbd" "b");
+  CHECK(std::get<Shut>(*decoded).cause ==
+        "a\xef\xbf\xbd"
+        "b");
 }

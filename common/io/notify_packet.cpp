@@ -1,4 +1,4 @@
-#include "common/io/packet_socket.hpp"
+#include "common/io/notify_packet.hpp"
 
 #include <sys/socket.h>
 
@@ -9,20 +9,24 @@
 
 namespace common::io {
 
-std::string error_text(int code) { return std::strerror(code); }
+std::string error_text(int code) {
+  return std::strerror(code);
+}
 
 Result<sockaddr_un> socket_address(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof address.sun_path)
-    return fail(path + ": the path of a socket must be shorter than " + std::to_string(sizeof address.sun_path) +
-                    " bytes; use another --run-dir",
+    return fail(path + ": the path of a socket must be shorter than " +
+                    std::to_string(sizeof address.sun_path) + " bytes; use another --run-dir",
                 ENAMETOOLONG);
   path.copy(address.sun_path, path.size());
   return address;
 }
 
-UniqueFd new_packet_socket() { return UniqueFd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)); }
+UniqueFd new_packet_socket() {
+  return UniqueFd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
 
 int connect_to(int fd, const sockaddr_un& address) {
   return connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ? 0 : errno;

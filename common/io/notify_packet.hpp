@@ -1,5 +1,6 @@
 #pragma once
-// What the server, the client and `ask` of notify_socket.hpp have in common: SEQPACKET sockets that carry messages.
+// What the server, the client and `ask` of notify_socket.hpp have in common: SEQPACKET sockets that carry
+// messages.
 #include <sys/un.h>
 
 #include <cstddef>
@@ -13,12 +14,13 @@
 
 namespace common::io {
 
-// What a client may leave unread beyond what the kernel holds for it. A listing of many thousand lines fits; a client
-// that leaves more is not reading at all.
+// What a client may leave unread beyond what the kernel holds for it. A listing of many thousand lines fits;
+// a client that leaves more is not reading at all.
 inline constexpr std::size_t kMaxQueuedBytes = std::size_t{8} << 20;
 // A longer answer would need the whole queue when much of it is escaped (every quotation mark is two bytes).
 inline constexpr std::size_t kMaxReplyBody = std::size_t{3} << 20;
-// At its worst JSON writes one byte as six (\u0001), so that a piece of this size always fits into one packet.
+// At its worst JSON writes one byte as six (\u0001), so that a piece of this size always fits into one
+// packet.
 inline constexpr std::size_t kReplyPiece = 10000;
 
 std::string error_text(int code);
@@ -42,8 +44,8 @@ std::vector<std::string> packets_of(const NotifyMessage& message);
 /// One connection's way out: straight into the kernel while it takes it, then a bounded queue.
 class Outbox {
  public:
-  /// broken: nobody reads any more. The connection is then left to the reading side, which gets what the peer said
-  /// before it went, and then the end. too_long: nothing was sent, and the connection is as it was.
+  /// broken: nobody reads any more. The connection is then left to the reading side, which gets what the peer
+  /// said before it went, and then the end. too_long: nothing was sent, and the connection is as it was.
   enum class Result { sent, queued, full, broken, too_long };
   Result push(int fd, std::string packet);
   Result flush(int fd);
