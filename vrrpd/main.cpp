@@ -28,11 +28,11 @@ int run(int argc, const char* const* argv) {
   if (options->check) return 0;
   auto status = common::io::prepare_run_dir(options->run_dir);
   if (status) {
+    common::io::prefer_real_time(kRealTimePriority);  // before anything starts a thread, which inherits it
     common::io::Loop loop;
     vrrpd::io::Shell shell(loop, *options, std::move(*config));
     status = shell.start();
     if (status) {
-      common::io::prefer_real_time(kRealTimePriority);
       common::io::start_watchdog(loop);
       common::io::notify_ready();
       loop.run();

@@ -61,6 +61,10 @@ common::Result<std::unique_ptr<Links>> Links::open(common::io::Loop& loop, Count
   if (!monitor) return std::unexpected(monitor.error());
   std::unique_ptr<Links> links(
       new Links(loop, counters, std::move(handler), std::move(*requests), std::move(*monitor)));
+  auto probe =
+      CarrierProbe::open(loop, [raw = links.get()](int index, bool carrier) { raw->probed(index, carrier); });
+  if (!probe) return std::unexpected(probe.error());
+  links->probe_ = std::move(*probe);
   if (auto read = links->read_all(); !read) return std::unexpected(read.error());
   return links;
 }
@@ -74,6 +78,8 @@ common::Status Links::read_all() {
   auto result = requests_.dump(RTM_GETLINK, AF_UNSPEC, visit);
   if (result) result = requests_.dump(RTM_GETADDR, AF_INET, visit);
   watched_ = watched;
+  for (auto& [index, link] : links_)
+    if (const auto before = links.find(index); before != links.end()) link.carrier = before->second.carrier;
   if (!result) {
     links_ = std::move(links);
     by_name_ = std::move(by_name);
@@ -82,6 +88,7 @@ common::Status Links::read_all() {
 }
 
 void Links::poll() {
+  probe_->poll();
   const auto outcome = monitor_.read([this](nlmsghdr* message) { apply(message); });
   if (outcome == RouteMonitor::Outcome::drained) return;
   ++counters_.netlink_overruns;
@@ -89,6 +96,7 @@ void Links::poll() {
                   "the kernel lost changes of interfaces for us: reading all of them anew");
   if (auto read = read_all(); !read)
     common::io::log(common::io::LogLevel::error, "netlink_failed", read.error().text);
+  choose_probes();
   report_all();
 }
 
@@ -113,11 +121,13 @@ void Links::apply_link(nlmsghdr* message) {
     return;  // a bridge tells of its ports
   const std::string name = nla_get_string(attributes[IFLA_IFNAME]);
   const auto known = links_.find(header.ifi_index);
-  const std::string before = known == links_.end() ? name : known->second.name;
+  const bool fresh = known == links_.end();
+  const std::string before = fresh ? name : known->second.name;
   if (const auto named = by_name_.find(before); named != by_name_.end() && named->second == header.ifi_index)
     by_name_.erase(named);
   if (message->nlmsg_type == RTM_DELLINK) {
     links_.erase(header.ifi_index);
+    if (watched_.contains(before)) choose_probes();
     return report(before);
   }
   Link& link = links_[header.ifi_index];
@@ -130,6 +140,8 @@ void Links::apply_link(nlmsghdr* message) {
   else
     link.mac = {};
   by_name_[name] = header.ifi_index;
+  const bool moved = fresh || before != name;
+  if (moved && (watched_.contains(before) || watched_.contains(name))) choose_probes();
   if (before != name) report(before);
   report(name);
 }
@@ -187,7 +199,7 @@ LinkChanged Links::describe(const std::string& interface) const {
   const Link* link = find(interface);
   if (link == nullptr) return change;
   change.exists = true;
-  change.running = link->running;
+  change.running = link->running && link->carrier;
   change.mac = link->mac;
   // The first of the best kind: global before link-local scope, primary before secondary.
   int best = std::numeric_limits<int>::max();
@@ -218,7 +230,22 @@ void Links::report_all() {
 void Links::watch(Watched interfaces) {
   watched_ = std::move(interfaces);
   reported_.clear();
+  choose_probes();
   report_all();
+}
+
+void Links::choose_probes() {
+  std::set<int> indexes;
+  for (const auto& [interface, addresses] : watched_)
+    if (const int found = index(interface); found != 0) indexes.insert(found);
+  probe_->watch(indexes);
+}
+
+void Links::probed(int index, bool carrier) {
+  const auto found = links_.find(index);
+  if (found == links_.end()) return;
+  found->second.carrier = carrier;
+  report(found->second.name);
 }
 
 }  // namespace vrrpd::io

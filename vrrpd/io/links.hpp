@@ -11,6 +11,7 @@
 
 #include "common/io/loop.hpp"
 #include "vrrpd/engine.hpp"
+#include "vrrpd/io/carrier_probe.hpp"
 #include "vrrpd/io/counters.hpp"
 #include "vrrpd/io/route_socket.hpp"
 
@@ -45,7 +46,8 @@ class Links {
   };
   struct Link {
     std::string name;
-    bool running = false;
+    bool running = false;  ///< as notified
+    bool carrier = true;   ///< as last asked for: sooner known than notified
     common::MacAddress mac;
     std::vector<Address> addresses;  ///< in the kernel's order
   };
@@ -60,12 +62,15 @@ class Links {
   LinkChanged describe(const std::string& interface) const;
   void report(const std::string& interface);
   void report_all();
+  void probed(int index, bool carrier);
+  void choose_probes();
 
   common::io::Loop& loop_;
   Counters& counters_;
   Handler handler_;
   RouteSocket requests_;
   RouteMonitor monitor_;
+  std::unique_ptr<CarrierProbe> probe_;
   std::map<int, Link> links_;
   std::map<std::string, int> by_name_;
   Watched watched_;

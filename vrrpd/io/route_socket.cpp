@@ -59,10 +59,16 @@ MessagePtr dump_request(int type, int family) {
 
 }  // namespace
 
-void FreeSocket::operator()(nl_sock* socket) const { nl_socket_free(socket); }
-void FreeMessage::operator()(nl_msg* message) const { nlmsg_free(message); }
+void FreeSocket::operator()(nl_sock* socket) const {
+  nl_socket_free(socket);
+}
+void FreeMessage::operator()(nl_msg* message) const {
+  nlmsg_free(message);
+}
 
-int RouteMonitor::fd() const { return nl_socket_get_fd(socket_.get()); }
+int RouteMonitor::fd() const {
+  return nl_socket_get_fd(socket_.get());
+}
 
 common::Result<RouteSocket> RouteSocket::open() {
   auto socket = connect_route();
