@@ -15,6 +15,7 @@ CLONE_NEWPID = 0x20000000
 MS_REC = 16384
 MS_PRIVATE = 1 << 18
 PR_SET_PDEATHSIG = 1
+NICE = -15
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -27,6 +28,20 @@ def _check(result, what):
 
 def _mount(source, target, kind, flags=0):
     _check(libc.mount(source.encode(), target.encode(), kind.encode(), flags, None), f"mount {target}")
+
+
+def _raise_priority():
+    """The silences that are measured shall be those of the routers, not of other jobs on the machine. Best effort. Within
+    a session nice values count; between sessions that of the session's scheduling group does."""
+    try:
+        with open("/proc/self/autogroup", "w", encoding="ascii") as file:
+            file.write(str(NICE))
+    except OSError:
+        pass
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    except OSError:
+        pass
 
 
 def _enter(function):
@@ -68,7 +83,8 @@ class Isolated:
         inner = 0
         try:
             _check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL), "prctl")
-            os.setpgid(0, 0)  # a Ctrl-C is passed on in order, by the parent
+            os.setsid()  # a Ctrl-C is passed on in order, by the parent
+            _raise_priority()
             if log is not None:
                 descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
                 os.dup2(descriptor, 1)

@@ -128,6 +128,10 @@ class Switch:
         self.namespace = Namespace(name)
         self.namespace.ip("link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
                           "link set br0 up")
+        # A switch looks at no IP header. Where br_netfilter is loaded it would, for each frame, at a high price.
+        for family in ("ip", "ip6", "arp"):
+            with contextlib.suppress(FileNotFoundError):
+                self.namespace.sysctl(f"net.bridge.bridge-nf-call-{family}tables", 0)
         self._bridge = self.namespace.index("br0")
         self._netlink = RouteNetlink(self.namespace)
         self._ports = {}

@@ -3,13 +3,12 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 namespace traffic {
 
 EchoGroup::EchoGroup(Loop& loop, const Settings& settings, Nanoseconds start)
-    : loop_(loop), settings_(settings), connections_(settings.count), start_(start), turn_at_(start), bins_(start) {
+    : loop_(loop), settings_(settings), connections_(settings.count), start_(start), turn_at_(start), buffer_(kBufferSize), bins_(start) {
   for (std::size_t i = 0; i < connections_.size(); ++i) {
     connections_[i].group = this;
     connections_[i].id = static_cast<std::uint32_t>(i);
@@ -63,10 +62,12 @@ void EchoGroup::Connection::ready(std::uint32_t events, Nanoseconds at) {
     state = State::open;
     established = last_echo = at;
     ++group->open_;
-    group->loop_.modify(fd.get(), EPOLLIN, *this);
+    group->loop_.modify(fd.get(), kEdge, *this);
     return;
   }
-  if (state == State::open) group->receive(*this, at);
+  // More than one round only at the end of the stream, or after an outage, when a whole buffer has come.
+  while (state == State::open && group->receive(*this, at) && (events & kEnded) != 0) {
+  }
 }
 
 void EchoGroup::send_one(Connection& connection, Nanoseconds at) {
@@ -89,22 +90,22 @@ bool EchoGroup::flush(Connection& connection) {
   return connection.unsent == 0;
 }
 
-void EchoGroup::receive(Connection& connection, Nanoseconds at) {
-  std::array<std::byte, 4096> buffer;
-  const ssize_t got = recv(connection.fd.get(), buffer.data(), buffer.size(), 0);
-  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+bool EchoGroup::receive(Connection& connection, Nanoseconds at) {
+  const ssize_t got = recv(connection.fd.get(), buffer_.data(), buffer_.size(), 0);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
   if (got <= 0) {
     lose(connection, got == 0 ? Failure::closed : failure_of(errno), got == 0 ? 0 : errno, at);
-    return;
+    return false;
   }
-  std::span<const std::byte> data(buffer.data(), static_cast<std::size_t>(got));
+  std::span<const std::byte> data(buffer_.data(), static_cast<std::size_t>(got));
   while (!data.empty()) {
     const std::size_t length = std::min(sizeof(Message) - connection.received, data.size());
     std::memcpy(reinterpret_cast<std::byte*>(&connection.incoming) + connection.received, data.data(), length);
     connection.received = static_cast<std::uint8_t>(connection.received + length);
     data = data.subspan(length);
-    if (connection.received == sizeof(Message) && !accept_echo(connection, at)) return;
+    if (connection.received == sizeof(Message) && !accept_echo(connection, at)) return false;
   }
+  return true;
 }
 
 bool EchoGroup::accept_echo(Connection& connection, Nanoseconds at) {

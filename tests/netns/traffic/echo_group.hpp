@@ -55,7 +55,8 @@ class EchoGroup {
   void connect(Connection& connection, Nanoseconds at);
   void send_one(Connection& connection, Nanoseconds at);
   bool flush(Connection& connection);
-  void receive(Connection& connection, Nanoseconds at);
+  /// False when there is nothing more to read.
+  bool receive(Connection& connection, Nanoseconds at);
   bool accept_echo(Connection& connection, Nanoseconds at);
   void lose(Connection& connection, Failure failure, int error, Nanoseconds at);
   std::uint16_t port(const Connection& connection) const {
@@ -70,6 +71,9 @@ class EchoGroup {
   Nanoseconds start_, turn_at_;         ///< of the group; of the cursor
   Nanoseconds mark_ = 0;
   std::uint64_t sent_ = 0, echoed_ = 0, unsendable_ = 0, turns_missed_ = 0;
+  /// Larger than all echoes that can be waiting in one socket.
+  static constexpr std::size_t kBufferSize = 512 * 1024;
+  std::vector<std::byte> buffer_;
   FailureLog failures_;
   Bins bins_;
 };

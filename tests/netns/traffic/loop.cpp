@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <ctime>
 
 namespace traffic {
 
@@ -40,19 +42,22 @@ void Loop::modify(int fd, std::uint32_t events, Watcher& watcher) {
 }
 
 void Loop::run(const std::function<void(Nanoseconds)>& tick) {
-  Nanoseconds next_tick = now();
+  Nanoseconds next = now();
   while (!stopping_ && !signalled()) {
-    const int count = epoll_wait(epoll_.get(), batch_.data(), kBatch, 1);
-    if (count < 0 && errno != EINTR) fail("epoll_wait");
-    const Nanoseconds at = now();
-    for (int i = 0; i < count; ++i) {
-      static_cast<Watcher*>(batch_[i].data.ptr)->ready(batch_[i].events, at);
-    }
-    retired_.clear();
-    if (at >= next_tick) {
-      tick(at);
-      next_tick = at + kMillisecond;
-    }
+    int count = 0;
+    do {
+      count = epoll_wait(epoll_.get(), batch_.data(), kBatch, 0);
+      if (count < 0 && errno != EINTR) fail("epoll_wait");
+      const Nanoseconds at = now();
+      for (int i = 0; i < count; ++i) {
+        static_cast<Watcher*>(batch_[i].data.ptr)->ready(batch_[i].events, at);
+      }
+      retired_.clear();
+    } while (count == kBatch && now() - next < kPeriod);
+    tick(now());
+    next = std::max(next + kPeriod, now());
+    const timespec until{next / kSecond, next % kSecond};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr);
   }
 }
 

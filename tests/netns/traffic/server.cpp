@@ -76,12 +76,16 @@ class Server::EchoSession : public Session {
     if ((events & EPOLLOUT) != 0 && !pending_.empty()) {
       const ssize_t sent = send(fd_.get(), pending_.data(), pending_.size(), MSG_NOSIGNAL);
       if (sent > 0) pending_.erase(0, static_cast<std::size_t>(sent));
-      if (pending_.empty()) server_.loop_.modify(fd_.get(), EPOLLIN, *this);
+      if (pending_.empty()) server_.loop_.modify(fd_.get(), kEdge, *this);
     }
-    if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) == 0) return true;
-    const ssize_t got = receive();
-    if (got <= 0) return got == 0;
-    return echo(static_cast<std::size_t>(got));
+    if ((events & (EPOLLIN | kEnded)) == 0) return true;
+    for (;;) {
+      const ssize_t got = receive();
+      if (got <= 0) return got == 0;
+      const auto length = static_cast<std::size_t>(got);
+      if (!echo(length)) return false;
+      if ((events & kEnded) == 0 && length < server_.buffer_.size()) return true;
+    }
   }
 
   bool echo(std::size_t length) {
@@ -94,7 +98,7 @@ class Server::EchoSession : public Session {
         return false;
       }
       done = sent > 0 ? static_cast<std::size_t>(sent) : 0;
-      if (done < length) server_.loop_.modify(fd_.get(), EPOLLIN | EPOLLOUT, *this);
+      if (done < length) server_.loop_.modify(fd_.get(), kEdge | EPOLLOUT, *this);
     }
     pending_.append(data + done, length - done);
     return true;
@@ -285,7 +289,7 @@ void Server::accept(Service service, int fd) {
     case Service::sink: session = std::make_unique<SinkSession>(*this, fd); break;
     case Service::source: session = std::make_unique<SourceSession>(*this, fd); break;
   }
-  loop_.add(fd, EPOLLIN, *session);
+  loop_.add(fd, service == Service::echo ? kEdge : EPOLLIN, *session);
   sessions_[slot] = std::move(session);
 }
 
