@@ -28,7 +28,10 @@ def binaries():
 class Lab:
     """One network, and everything that runs in it. The isolation of the test removes it all at the end."""
 
+    current = None
+
     def __init__(self):
+        Lab.current = self
         self.binaries = binaries()
         self.directory = os.environ.get("STEADYNAT_LOGS") or tempfile.mkdtemp(prefix="steadynat-test-")
         os.makedirs(self.directory, exist_ok=True)
@@ -142,6 +145,25 @@ class Lab:
             return []
         except TestFailed as failure:
             return [f"{failure}: {str(last[-1])[:300]}"]
+
+    def dump(self):
+        """What one wants to see after a failure, beside the logs."""
+        for router in self.routers.values():
+            views = {"status.json": lambda r=router: r.natctl("status", "--json", check=False, timeout=5).stdout,
+                     "events.txt": lambda r=router: r.natctl("show", "events", check=False, timeout=5).stdout,
+                     "vrrp.txt": lambda r=router: r.natctl("show", "vrrp", check=False, timeout=5).stdout,
+                     "sync.txt": lambda r=router: r.natctl("show", "sync", check=False, timeout=5).stdout,
+                     "nat.txt": lambda r=router: r.natctl("show", "nat", check=False, timeout=5).stdout,
+                     "ruleset.nft": lambda r=router: r.namespace.run(["nft", "list", "ruleset"], check=False).stdout,
+                     "addresses.txt": lambda r=router: r.namespace.show("addr", "show"),
+                     "conntrack.txt": lambda r=router: r.namespace.run(["conntrack", "-L"], check=False).stdout}
+            for name, view in views.items():
+                try:
+                    text = view()
+                except Exception as error:  # a hung daemon must not hide the other views
+                    text = f"{type(error).__name__}: {error}\n"
+                with open(os.path.join(router.logs, name), "w", encoding="utf-8") as file:
+                    file.write(text)
 
     def finish(self, problems, verify=True):
         """The questions of every scenario; raises with all answers that are wrong."""
