@@ -1,0 +1,99 @@
+#pragma once
+// One virtual router on one interface: RFC 9568 6.4 without the decision to change state, which belongs to the group
+// that the instance is a member of. The instance keeps the timers, learns from adverts, and says what it hears.
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "common/config.hpp"
+#include "common/time.hpp"
+#include "vrrpd/advert.hpp"
+#include "vrrpd/engine.hpp"
+#include "vrrpd/status.hpp"
+
+namespace vrrpd {
+
+/// RFC 9568 6.4: Initialize, Backup, Active.
+enum class RouterState : std::uint8_t { initialize, backup, active };
+
+/// What an advert is to the router that hears it (6.4.2 and 6.4.3).
+enum class Rank : std::uint8_t {
+  leaving,  ///< priority 0
+  lower,    ///< than ours; as active also: equal, and the sender's address is lower
+  higher,   ///< than ours; as backup also: equal
+};
+
+struct Heard {
+  Rank rank = Rank::lower;
+  int priority = 0;
+  common::IpAddress source;
+};
+
+class Instance {
+ public:
+  Instance(common::InstanceConfig config, common::Duration interval);
+
+  // --- the interface
+  void on_link(const LinkChanged& link);
+  bool known() const { return link_.has_value(); }   ///< the shell has reported the interface at least once
+  bool usable() const;
+  /// Why it is not usable: one sentence, or empty.
+  std::string trouble() const;
+
+  // --- receiving
+  /// Decodes, counts and ranks. None: dropped, a counter says why.
+  std::optional<Heard> receive(const AdvertReceived& packet, int priority, common::Time now, Actions& out);
+  /// 6.4.2 (430): adopt the interval of the advert received last and start the down timer anew.
+  void accept(int priority, common::Time now);
+  /// 6.4.2 (415): priority 0 was heard, the down timer becomes the skew time.
+  void shorten(int priority, common::Time now);
+  /// The priority 0 was not believed: wait as if it had not come.
+  void restore(int priority, common::Time now);
+
+  // --- roles
+  void become(RouterState role, int priority, common::Time now);
+  RouterState role() const { return role_; }
+  /// As backup: when the active router counts as dead. As active: none.
+  common::Deadline down_at() const { return down_at_; }
+  common::Deadline advert_at() const { return advert_at_; }
+  bool leaving_heard() const { return leaving_heard_; }
+  bool hears_active(common::Time now) const;          ///< an advert with priority > 0 within the down interval
+  common::Deadline last_advert() const { return last_advert_; }  ///< with priority > 0, since becoming backup
+  common::Duration active_interval() const { return active_interval_; }
+  common::Duration skew(int priority) const { return common::skew_time(active_interval_, priority); }
+
+  // --- sending
+  void advertise(int priority, common::Time now, Actions& out);
+  /// 6.4.3: a lower router is answered at once, so that it, and the bridges, know better. Bounded by kAnswerGap.
+  void answer(int priority, common::Time now, Actions& out);
+  void say_goodbye(Actions& out);                     ///< priority 0
+
+  /// New configuration of the same instance.
+  void set_interval(common::Duration interval) { interval_ = interval; }
+  const common::InstanceConfig& config() const { return config_; }
+  InstanceStatus status(common::GroupState state, int priority) const;
+  void count(const std::string& what) { ++counters_[what]; }
+
+ private:
+  void remember(const Advert& advert, const common::IpAddress& source, ChecksumForm form, Actions& out);
+  void send(int priority, Actions& out);
+
+  common::InstanceConfig config_;
+  common::Duration interval_;                         ///< ours
+  common::Duration active_interval_;                  ///< learned: 6.1 Active_Adver_Interval
+  std::vector<common::IpAddress> addresses_;          ///< what our adverts list, and the peer's should
+  std::optional<LinkChanged> link_;
+  RouterState role_ = RouterState::initialize;
+  common::Deadline down_at_, advert_at_;
+  common::Deadline last_advert_, last_sent_;
+  common::Duration heard_interval_{};                 ///< of the advert received last
+  bool leaving_heard_ = false;
+  common::IpAddress active_;                          ///< whose adverts we hear
+  ChecksumForm form_;                                 ///< what we send
+  bool mismatch_told_ = false;
+  std::map<std::string, std::uint64_t> counters_;
+};
+
+}  // namespace vrrpd

@@ -1,0 +1,43 @@
+#include "vrrpd/peer.hpp"
+
+namespace vrrpd {
+
+using common::LinkState;
+
+void Peer::on_report(const common::PeerReport& report, common::Time now) {
+  const bool was_linked = linked();
+  report_ = report;
+  if (linked()) {
+    replicas_.clear();
+    for (const auto& replica : report_.replicas) replicas_[replica.group] = replica;
+    unlinked_since_.reset();
+  } else if (was_linked || !unlinked_since_) {
+    unlinked_since_ = now;
+  }
+  if (report_.link == LinkState::up || report_.link == LinkState::refused) ever_met_ = true;
+}
+
+void Peer::on_syncd_lost(common::Time now) {
+  if (linked() || !unlinked_since_) unlinked_since_ = now;
+  report_ = common::PeerReport{.link = LinkState::down, .node = report_.node};
+  replicas_.clear();
+}
+
+const common::GroupReport* Peer::statement(std::string_view group) const {
+  if (!linked()) return nullptr;
+  for (const common::GroupReport& said : report_.groups)
+    if (said.group == group && said.state != common::GroupState::initialize) return &said;
+  return nullptr;
+}
+
+bool Peer::complete(std::string_view group) const {
+  const auto found = replicas_.find(group);
+  return found != replicas_.end() && found->second.complete;
+}
+
+std::uint64_t Peer::backlog(std::string_view group) const {
+  const auto found = replicas_.find(group);
+  return found == replicas_.end() ? 0 : found->second.backlog;
+}
+
+}  // namespace vrrpd
