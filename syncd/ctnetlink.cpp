@@ -18,7 +18,9 @@ using common::ByteView;
 using common::IpAddress;
 
 constexpr std::size_t kAlignment = 4;
-constexpr std::size_t align(std::size_t size) { return (size + kAlignment - 1) & ~(kAlignment - 1); }
+constexpr std::size_t align(std::size_t size) {
+  return (size + kAlignment - 1) & ~(kAlignment - 1);
+}
 
 /// Netlink's own headers are in host order and possibly unaligned within a span.
 template <typename T>
@@ -34,10 +36,10 @@ std::uint32_t big_endian(ByteView bytes) {
   return value;
 }
 
-// --- reading -------------------------------------------------------------------------------------------------------
+// --- reading ------------------------------------------------------------------------
 
-/// The attributes of one nesting level by their type, the last of a type counting. Types beyond what this program
-/// knows are skipped: a newer kernel may say more.
+/// The attributes of one nesting level by their type, the last of a type counting. Types beyond what this
+/// program knows are skipped: a newer kernel may say more.
 class Attributes {
  public:
   explicit Attributes(ByteView data) {
@@ -104,20 +106,22 @@ std::expected<Tuple, DecodeError> read_tuple(ByteView data, std::uint8_t& protoc
   const Attributes tuple(data);
   if (!tuple.whole()) return std::unexpected(DecodeError::bad_attribute);
   if (tuple.has(CTA_TUPLE_ZONE)) return std::unexpected(DecodeError::directional_zone);
-  if (!tuple.has(CTA_TUPLE_IP) || !tuple.has(CTA_TUPLE_PROTO)) return std::unexpected(DecodeError::missing_tuple);
+  if (!tuple.has(CTA_TUPLE_IP) || !tuple.has(CTA_TUPLE_PROTO))
+    return std::unexpected(DecodeError::missing_tuple);
   const Attributes ip(tuple.view(CTA_TUPLE_IP)), proto(tuple.view(CTA_TUPLE_PROTO));
   if (!ip.whole() || !proto.whole()) return std::unexpected(DecodeError::bad_attribute);
   const auto source = read_address(ip, CTA_IP_V4_SRC, CTA_IP_V6_SRC);
   const auto destination = read_address(ip, CTA_IP_V4_DST, CTA_IP_V6_DST);
-  if (!source || !destination || !proto.has(CTA_PROTO_NUM)) return std::unexpected(DecodeError::missing_tuple);
+  if (!source || !destination || !proto.has(CTA_PROTO_NUM))
+    return std::unexpected(DecodeError::missing_tuple);
   Tuple out{.source = *source, .destination = *destination};
   if (!proto.read(CTA_PROTO_NUM, protocol) || !read_ports(proto, protocol, out))
     return std::unexpected(DecodeError::bad_attribute);
   return out;
 }
 
-/// Only a report with the flags of both directions counts: the last event of a flow has the state alone, and flags of
-/// zero written into a kernel break the connection.
+/// Only a report with the flags of both directions counts: the last event of a flow has the state alone, and
+/// flags of zero written into a kernel break the connection.
 bool read_tcp(ByteView data, Flow& out) {
   const Attributes info(data);
   if (!info.whole()) return false;
@@ -136,12 +140,13 @@ bool read_tcp(ByteView data, Flow& out) {
          tcp.read(CTA_PROTOINFO_TCP_WSCALE_REPLY, out.tcp.scale_reply);
 }
 
-// --- writing -------------------------------------------------------------------------------------------------------
+// --- writing ------------------------------------------------------------------------
 
 /// Appends one netlink message; nested attributes are closed in reverse order of opening.
 class MessageWriter {
  public:
-  MessageWriter(Bytes& out, std::uint16_t type, std::uint16_t flags, std::uint8_t family, std::uint32_t sequence)
+  MessageWriter(Bytes& out, std::uint16_t type, std::uint16_t flags, std::uint8_t family,
+                std::uint32_t sequence)
       : out_(out), start_(out.size()) {
     nlmsghdr header{};
     header.nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | type);
@@ -168,7 +173,8 @@ class MessageWriter {
     std::memcpy(out_.data() + at, &size, sizeof size);
   }
   void attribute(std::uint16_t type, ByteView value) {
-    const nlattr header{.nla_len = static_cast<std::uint16_t>(sizeof(nlattr) + value.size()), .nla_type = type};
+    const nlattr header{.nla_len = static_cast<std::uint16_t>(sizeof(nlattr) + value.size()),
+                        .nla_type = type};
     append(&header, sizeof header);
     append(value.data(), value.size());
     out_.resize(start_ + align(out_.size() - start_));
@@ -191,9 +197,12 @@ class MessageWriter {
   std::size_t start_;
 };
 
-bool is_icmp(std::uint8_t protocol) { return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6; }
+bool is_icmp(std::uint8_t protocol) {
+  return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6;
+}
 
-/// For the others the kernel's tuple ends at the protocol number, and ports in a request are an error or ignored.
+/// For the others the kernel's tuple ends at the protocol number, and ports in a request are an error or
+/// ignored.
 bool has_ports(std::uint8_t protocol) {
   switch (protocol) {
     case IPPROTO_TCP:
@@ -201,8 +210,10 @@ bool has_ports(std::uint8_t protocol) {
     case IPPROTO_UDPLITE:
     case IPPROTO_SCTP:
     case IPPROTO_DCCP:
-    case IPPROTO_GRE: return true;
-    default: return false;
+    case IPPROTO_GRE:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -249,8 +260,8 @@ void write_translations(MessageWriter& out, const Flow& flow) {
   const Tuple plain = untranslated_reply(flow);
   const Tuple& reply = flow.reply;
   const std::uint8_t protocol = flow.key.protocol;
-  // The translated source is where replies go to. An ICMP id is the same field in both directions, and belongs to
-  // the source.
+  // The translated source is where replies go to. An ICMP id is the same field in both directions, and
+  // belongs to the source.
   const std::uint16_t source = is_icmp(protocol) ? reply.source_port : reply.destination_port;
   const std::uint16_t plain_source = is_icmp(protocol) ? plain.source_port : plain.destination_port;
   const std::uint16_t destination = reply.source_port;
@@ -264,8 +275,9 @@ void write_translations(MessageWriter& out, const Flow& flow) {
   }
 }
 
-/// The flags that describe the two ends, as opposed to the kernel's progress within its window: the replica has no
-/// window yet, and learns it from the first packet. These are set or cleared, the others are left alone.
+/// The flags that describe the two ends, as opposed to the kernel's progress within its window: the replica
+/// has no window yet, and learns it from the first packet. These are set or cleared, the others are left
+/// alone.
 constexpr std::uint8_t kCloseInit = 0x04;
 constexpr std::uint8_t kWrittenFlags =
     tcp_flags::window_scale | tcp_flags::sack_permitted | kCloseInit | tcp_flags::be_liberal;
@@ -287,7 +299,9 @@ void write_tcp(MessageWriter& out, const TcpState& tcp) {
   out.close(info);
 }
 
-std::uint8_t family_of(const Flow& flow) { return flow.key.original.source.is_v4() ? AF_INET : AF_INET6; }
+std::uint8_t family_of(const Flow& flow) {
+  return flow.key.original.source.is_v4() ? AF_INET : AF_INET6;
+}
 
 void write_state(MessageWriter& out, const Flow& flow, bool with_status) {
   // Bits of translation and of sequence adjustment cannot be written; those that can may only be set.
@@ -304,13 +318,17 @@ struct Verb {
 
 Verb verb_of(RequestKind kind) {
   switch (kind) {
-    case RequestKind::create: return {IPCTNL_MSG_CT_NEW, NLM_F_CREATE | NLM_F_EXCL};
+    case RequestKind::create:
+      return {IPCTNL_MSG_CT_NEW, NLM_F_CREATE | NLM_F_EXCL};
     case RequestKind::update:
     case RequestKind::update_but_status:
-    case RequestKind::set_timeout: return {IPCTNL_MSG_CT_NEW, 0};
+    case RequestKind::set_timeout:
+      return {IPCTNL_MSG_CT_NEW, 0};
     case RequestKind::remove_by_key:
-    case RequestKind::remove_by_reply: return {IPCTNL_MSG_CT_DELETE, 0};
-    case RequestKind::get: return {IPCTNL_MSG_CT_GET, 0};
+    case RequestKind::remove_by_reply:
+      return {IPCTNL_MSG_CT_DELETE, 0};
+    case RequestKind::get:
+      return {IPCTNL_MSG_CT_GET, 0};
   }
   return {};
 }
@@ -319,12 +337,18 @@ Verb verb_of(RequestKind kind) {
 
 std::string_view to_string(DecodeError error) {
   switch (error) {
-    case DecodeError::truncated: return "truncated";
-    case DecodeError::bad_attribute: return "bad_attribute";
-    case DecodeError::missing_tuple: return "missing_tuple";
-    case DecodeError::unsupported_family: return "unsupported_family";
-    case DecodeError::directional_zone: return "directional_zone";
-    case DecodeError::count: break;
+    case DecodeError::truncated:
+      return "truncated";
+    case DecodeError::bad_attribute:
+      return "bad_attribute";
+    case DecodeError::missing_tuple:
+      return "missing_tuple";
+    case DecodeError::unsupported_family:
+      return "unsupported_family";
+    case DecodeError::directional_zone:
+      return "directional_zone";
+    case DecodeError::count:
+      break;
   }
   return "unknown";
 }
@@ -356,7 +380,8 @@ std::expected<Flow, DecodeError> decode_flow(const Message& message) {
   if (family != AF_INET && family != AF_INET6) return std::unexpected(DecodeError::unsupported_family);
   const Attributes top(message.payload.subspan(sizeof(nfgenmsg)));
   if (!top.whole()) return std::unexpected(DecodeError::bad_attribute);
-  if (!top.has(CTA_TUPLE_ORIG) || !top.has(CTA_TUPLE_REPLY)) return std::unexpected(DecodeError::missing_tuple);
+  if (!top.has(CTA_TUPLE_ORIG) || !top.has(CTA_TUPLE_REPLY))
+    return std::unexpected(DecodeError::missing_tuple);
   Flow flow;
   std::uint8_t reply_protocol = 0;
   const auto original = read_tuple(top.view(CTA_TUPLE_ORIG), flow.key.protocol);
@@ -378,7 +403,9 @@ int error_code(const Message& message) {
   return -load<std::int32_t>(message.payload);
 }
 
-bool dump_interrupted(const Message& message) { return (message.flags & NLM_F_DUMP_INTR) != 0; }
+bool dump_interrupted(const Message& message) {
+  return (message.flags & NLM_F_DUMP_INTR) != 0;
+}
 
 Tuple untranslated_reply(const Flow& flow) {
   const Tuple& from = flow.key.original;
@@ -408,12 +435,19 @@ void encode_request(Bytes& out, RequestKind kind, const Flow& flow, std::uint32_
       write_translations(writer, flow);
       write_state(writer, flow, true);
       break;
-    case RequestKind::update: write_state(writer, flow, true); break;
-    case RequestKind::update_but_status: write_state(writer, flow, false); break;
-    case RequestKind::set_timeout: writer.u32(CTA_TIMEOUT, flow.timeout); break;
+    case RequestKind::update:
+      write_state(writer, flow, true);
+      break;
+    case RequestKind::update_but_status:
+      write_state(writer, flow, false);
+      break;
+    case RequestKind::set_timeout:
+      writer.u32(CTA_TIMEOUT, flow.timeout);
+      break;
     case RequestKind::remove_by_key:
     case RequestKind::remove_by_reply:
-    case RequestKind::get: break;
+    case RequestKind::get:
+      break;
   }
 }
 

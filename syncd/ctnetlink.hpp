@@ -1,13 +1,14 @@
 #pragma once
-// ctnetlink messages <-> Flow, on bytes only. libnetfilter_conntrack is not used for this: it cannot express the reply
-// tuple of a translated ICMP flow (there is no attribute for the id of the reply direction), nor the GRE keys, and its
-// 392-byte object would be filled and emptied once for each event. The tests use it as a second opinion.
+// ctnetlink messages <-> Flow, on bytes only. libnetfilter_conntrack is not used for this: it cannot express
+// the reply tuple of a translated ICMP flow (there is no attribute for the id of the reply direction), nor
+// the GRE keys, and its 392-byte object would be filled and emptied once for each event. The tests use it as
+// a second opinion.
 //
-// What the kernel wants of a created entry, and does not say when it does not get it (measured):
-// - the reply tuple *untranslated*, plus CTA_NAT_SRC / CTA_NAT_DST with address and port, lowest = highest. Given the
-//   translated reply tuple it answers OK, but the entry is not translated.
-// - IPS_CONFIRMED in CTA_STATUS (EBUSY otherwise); bits of translation come from CTA_NAT_*, not from the status.
-// - window scales count only if WINDOW_SCALE is set for both directions in the same message.
+// What the kernel wants of a created entry, and does not say when it does not get it (measured): the reply
+// tuple *untranslated*, plus CTA_NAT_SRC / CTA_NAT_DST with address and port, lowest = highest. Given the
+// translated reply tuple it answers OK, but the entry is not translated. IPS_CONFIRMED must be in CTA_STATUS
+// (EBUSY otherwise); bits of translation come from CTA_NAT_*, not from the status. Window scales count only
+// if WINDOW_SCALE is set for both directions in the same message.
 #include <cstdint>
 #include <expected>
 #include <optional>
@@ -20,11 +21,11 @@ namespace syncd::ctnetlink {
 
 /// Why a message was not understood; each is one counter.
 enum class DecodeError : std::uint8_t {
-  truncated,             ///< shorter than its header says
-  bad_attribute,         ///< an attribute overruns its parent, or has the wrong size
-  missing_tuple,         ///< no original or reply tuple
-  unsupported_family,    ///< neither IPv4 nor IPv6
-  directional_zone,      ///< a zone for one direction only: a Flow has no place for it
+  truncated,           ///< shorter than its header says
+  bad_attribute,       ///< an attribute overruns its parent, or has the wrong size
+  missing_tuple,       ///< no original or reply tuple
+  unsupported_family,  ///< neither IPv4 nor IPv6
+  directional_zone,    ///< a zone for one direction only: a Flow has no place for it
   count,
 };
 std::string_view to_string(DecodeError error);
@@ -34,7 +35,7 @@ struct Message {
   std::uint16_t type = 0;
   std::uint16_t flags = 0;
   std::uint32_t sequence = 0;
-  std::uint32_t port = 0;      ///< of the requester, where the kernel reports a request's doing
+  std::uint32_t port = 0;  ///< of the requester, where the kernel reports a request's doing
   common::ByteView payload;
 };
 enum class MessageKind : std::uint8_t { created, updated, destroyed, error, done, other };
@@ -51,12 +52,12 @@ bool dump_interrupted(const Message& message);
 
 /// What a request is for. The answers to a request are found by its sequence number; success is not answered.
 enum class RequestKind : std::uint8_t {
-  create,                ///< only where neither the key nor the reply tuple is in use (NLM_F_EXCL)
-  update,                ///< status, TCP state, mark, timeout; the kernel has no way to change tuples
-  update_but_status,     ///< the same without the status, which may only grow (EBUSY)
+  create,             ///< only where neither the key nor the reply tuple is in use (NLM_F_EXCL)
+  update,             ///< status, TCP state, mark, timeout; the kernel has no way to change tuples
+  update_but_status,  ///< the same without the status, which may only grow (EBUSY)
   set_timeout,
   remove_by_key,
-  remove_by_reply,       ///< the entry that answers to this reply tuple, as the kernel shows it (translated)
+  remove_by_reply,  ///< the entry that answers to this reply tuple, as the kernel shows it (translated)
   get,
 };
 /// Appends one message for the flow. Only the key counts for remove_by_key and get.

@@ -21,7 +21,9 @@ ConntrackDump::ConntrackDump(common::io::Loop& loop, DecodeCounters& counters, H
   failure_ = loop_.timer([this] { finish(true); });
 }
 
-ConntrackDump::~ConntrackDump() { close(); }
+ConntrackDump::~ConntrackDump() {
+  close();
+}
 
 void ConntrackDump::start(std::uint64_t dump) {
   close();
@@ -47,10 +49,14 @@ common::Status ConntrackDump::request() {
 void ConntrackDump::read() {
   common::ByteView datagram;
   switch (socket_->receive(buffer_, datagram)) {
-    case NetlinkSocket::Received::nothing: return;
+    case NetlinkSocket::Received::nothing:
+      return;
     case NetlinkSocket::Received::lost:
-    case NetlinkSocket::Received::failed: finish(true); return;
-    case NetlinkSocket::Received::datagram: break;
+    case NetlinkSocket::Received::failed:
+      finish(true);
+      return;
+    case NetlinkSocket::Received::datagram:
+      break;
   }
   flows_.clear();
   while (const auto message = ctnetlink::next_message(datagram)) {
@@ -64,9 +70,12 @@ void ConntrackDump::read() {
           counters_.add(flow.error());
         break;
       case MessageKind::done:
-      case MessageKind::error: finish(interrupted_ || ctnetlink::error_code(*message) != 0); return;
+      case MessageKind::error:
+        finish(interrupted_ || ctnetlink::error_code(*message) != 0);
+        return;
       case MessageKind::destroyed:
-      case MessageKind::other: break;
+      case MessageKind::other:
+        break;
     }
   }
   handler_({.dump = dump_, .flows = flows_});
@@ -75,7 +84,8 @@ void ConntrackDump::read() {
 /// The last piece carries the flows that came with the end mark.
 void ConntrackDump::finish(bool failed) {
   close();
-  handler_({.dump = dump_, .flows = failed ? std::span<const Flow>() : flows_, .last = true, .failed = failed});
+  handler_(
+      {.dump = dump_, .flows = failed ? std::span<const Flow>() : flows_, .last = true, .failed = failed});
 }
 
 void ConntrackDump::close() {

@@ -1,6 +1,6 @@
 #pragma once
-// Dumps the connection table piece by piece, so that the loop serves everything else in between: the kernel makes the
-// next piece only when the last one is read.
+// Dumps the connection table piece by piece, so that the loop serves everything else in between: the kernel
+// makes the next piece only when the last one is read.
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -21,7 +21,7 @@ class ConntrackDump {
     std::uint64_t dump = 0;
     std::span<const Flow> flows;
     bool last = false;
-    bool failed = false;      ///< cut short, or overtaken by a change of the table's size: to be asked again
+    bool failed = false;  ///< cut short, or overtaken by a change of the table's size: to be asked again
   };
   using Handler = std::function<void(const Piece&)>;
 
@@ -30,8 +30,8 @@ class ConntrackDump {
   ConntrackDump(const ConntrackDump&) = delete;
   ConntrackDump& operator=(const ConntrackDump&) = delete;
 
-  /// A dump that is under way is given up without a further word. What goes wrong is reported as a failed last piece,
-  /// in a later turn of the loop.
+  /// A dump that is under way is given up without a further word. What goes wrong is reported as a failed
+  /// last piece, in a later turn of the loop.
   void start(std::uint64_t dump);
 
  private:
@@ -44,7 +44,8 @@ class ConntrackDump {
   DecodeCounters& counters_;
   Handler handler_;
   std::unique_ptr<common::io::Loop::Timer> failure_;
-  std::optional<NetlinkSocket> socket_;   ///< a fresh one for each dump: nothing left over can be taken for the new one
+  std::optional<NetlinkSocket>
+      socket_;  ///< a fresh one for each dump: nothing left over can be taken for the new one
   std::uint64_t dump_ = 0;
   bool interrupted_ = false;
   common::Bytes buffer_;

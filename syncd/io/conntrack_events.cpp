@@ -20,31 +20,36 @@ using ctnetlink::MessageKind;
 
 namespace {
 
-/// One report: 232 bytes for a new TCP connection; labels, helpers and security contexts can add some hundred.
+/// One report: 232 bytes for a new TCP connection; labels, helpers and security contexts can add some
+/// hundred.
 constexpr std::size_t kReportSize = 8192;
 
 std::optional<ChangeKind> change_of(MessageKind kind) {
   switch (kind) {
-    case MessageKind::created: return ChangeKind::created;
-    case MessageKind::updated: return ChangeKind::updated;
-    case MessageKind::destroyed: return ChangeKind::destroyed;
+    case MessageKind::created:
+      return ChangeKind::created;
+    case MessageKind::updated:
+      return ChangeKind::updated;
+    case MessageKind::destroyed:
+      return ChangeKind::destroyed;
     case MessageKind::error:
     case MessageKind::done:
-    case MessageKind::other: return std::nullopt;
+    case MessageKind::other:
+      return std::nullopt;
   }
   return std::nullopt;
 }
 
-/// Leaves out messages that name `port` as the cause. A filter reads in network order, and the field is in that of
-/// the host.
+/// Leaves out messages that name `port` as the cause. A filter reads in network order, and the field is in
+/// that of the host.
 common::Status leave_out(const NetlinkSocket& socket, std::uint32_t port) {
   std::array<sock_filter, 4> code{{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(nlmsghdr, nlmsg_pid)),
                                    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(port), 0, 1),
-                                   BPF_STMT(BPF_RET | BPF_K, 0),
-                                   BPF_STMT(BPF_RET | BPF_K, 0xffffffff)}};
+                                   BPF_STMT(BPF_RET | BPF_K, 0), BPF_STMT(BPF_RET | BPF_K, 0xffffffff)}};
   const sock_fprog program{.len = code.size(), .filter = code.data()};
   if (setsockopt(socket.fd(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0) return {};
-  return common::fail(std::string("conntrack events: cannot attach a filter: ") + std::strerror(errno), errno);
+  return common::fail(std::string("conntrack events: cannot attach a filter: ") + std::strerror(errno),
+                      errno);
 }
 
 }  // namespace
@@ -67,10 +72,13 @@ ConntrackEvents::Read ConntrackEvents::read(DecodeCounters& counters) {
   for (std::size_t i = 0; i < kPortion; ++i) {
     common::ByteView datagram;
     switch (socket_.receive(buffer_, datagram)) {
-      case NetlinkSocket::Received::nothing: return {.emptied = true};
+      case NetlinkSocket::Received::nothing:
+        return {.emptied = true};
       case NetlinkSocket::Received::lost:
-      case NetlinkSocket::Received::failed: return {.lost = true};
-      case NetlinkSocket::Received::datagram: take(datagram, counters);
+      case NetlinkSocket::Received::failed:
+        return {.lost = true};
+      case NetlinkSocket::Received::datagram:
+        take(datagram, counters);
     }
   }
   return {};

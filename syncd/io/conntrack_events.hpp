@@ -1,6 +1,7 @@
 #pragma once
-// The kernel's reports of connections that came, changed or went. Reports are queued by the kernel at the moment of
-// the packet, so "read until nothing is left" is a point in time: whatever was processed before it has been read.
+// The kernel's reports of connections that came, changed or went. Reports are queued by the kernel at the
+// moment of the packet, so "read until nothing is left" is a point in time: whatever was processed before it
+// has been read.
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -14,22 +15,23 @@ namespace syncd::io {
 
 class ConntrackEvents {
  public:
-  /// How many reports may wait while this process is busy elsewhere: half a second of 30,000 new connections a second
-  /// with four reports each.
+  /// How many reports may wait while this process is busy elsewhere: half a second of 30,000 new connections
+  /// a second with four reports each.
   static constexpr int kBacklog = 65536;
-  /// What the kernel books for one report, whatever its length (measured); it doubles the size that it is asked for.
+  /// What the kernel books for one report, whatever its length (measured); it doubles the size that it is
+  /// asked for.
   static constexpr int kBytesPerReport = 1280;
   /// Read in one portion, before the link and the timers have their turn: about half a millisecond.
   static constexpr std::size_t kPortion = 256;
 
-  /// Subscribes. `writer` is the port of our own writer: what it caused is dropped within the kernel, so that a large
-  /// commit does not drown the reports of packets.
+  /// Subscribes. `writer` is the port of our own writer: what it caused is dropped within the kernel, so that
+  /// a large commit does not drown the reports of packets.
   static common::Result<ConntrackEvents> open(std::uint32_t writer);
 
   int fd() const { return socket_.fd(); }
   struct Read {
-    bool emptied = false;    ///< nothing was left at the end
-    bool lost = false;       ///< the kernel dropped reports, after those in `changes`
+    bool emptied = false;  ///< nothing was left at the end
+    bool lost = false;     ///< the kernel dropped reports, after those in `changes`
   };
   /// Up to kPortion reports, into changes().
   Read read(DecodeCounters& counters);
@@ -44,7 +46,8 @@ class ConntrackEvents {
   std::vector<FlowChange> changes_;
 };
 
-/// 0 where the kernel does not report changes of connections (net.netfilter.nf_conntrack_events), or is not there.
+/// 0 where the kernel does not report changes of connections (net.netfilter.nf_conntrack_events), or is not
+/// there.
 bool conntrack_events_enabled();
 
 }  // namespace syncd::io

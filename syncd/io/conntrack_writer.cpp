@@ -19,10 +19,18 @@ constexpr std::size_t kAnswerSize = 8192;
 void plan(const KernelWrite& write, std::size_t index, auto& batch) {
   switch (write.op) {
     case Op::create:
-    case Op::create_or_update: batch.push_back({index, RequestKind::create}); break;
-    case Op::update: batch.push_back({index, RequestKind::update}); break;
-    case Op::set_timeout: batch.push_back({index, RequestKind::set_timeout}); break;
-    case Op::remove: batch.push_back({index, RequestKind::remove_by_key}); break;
+    case Op::create_or_update:
+      batch.push_back({index, RequestKind::create});
+      break;
+    case Op::update:
+      batch.push_back({index, RequestKind::update});
+      break;
+    case Op::set_timeout:
+      batch.push_back({index, RequestKind::set_timeout});
+      break;
+    case Op::remove:
+      batch.push_back({index, RequestKind::remove_by_key});
+      break;
     case Op::replace:
       batch.push_back({index, RequestKind::remove_by_key});
       batch.push_back({index, RequestKind::remove_by_reply});
@@ -93,7 +101,8 @@ void ConntrackWriter::receive_answers(std::span<const KernelWrite> writes, std::
           request.code = ENOBUFS;
         }
         return;
-      case NetlinkSocket::Received::nothing: return;
+      case NetlinkSocket::Received::nothing:
+        return;
     }
   }
 }
@@ -117,7 +126,8 @@ void ConntrackWriter::note(const ctnetlink::Message& message, std::span<const Ke
       break;
     case MessageKind::destroyed:
     case MessageKind::done:
-    case MessageKind::other: break;
+    case MessageKind::other:
+      break;
   }
 }
 
@@ -160,7 +170,8 @@ void ConntrackWriter::follow_up(std::span<const KernelWrite> writes, const std::
         if (request.refused && write.op == Op::remove && request.code != ENOENT)
           refuse(write, request.code, refused);
         break;
-      case RequestKind::remove_by_reply: break;  // the create that follows will tell
+      case RequestKind::remove_by_reply:
+        break;  // the create that follows will tell
     }
   }
 }

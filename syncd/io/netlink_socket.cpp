@@ -19,7 +19,9 @@ common::Error system_error(const std::string& what, const std::string& did) {
 
 }  // namespace
 
-void NetlinkSocket::Close::operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
+void NetlinkSocket::Close::operator()(mnl_socket* socket) const {
+  mnl_socket_close(socket);
+}
 
 common::Result<NetlinkSocket> NetlinkSocket::open(int bus, const std::string& what) {
   NetlinkSocket result;
@@ -31,9 +33,13 @@ common::Result<NetlinkSocket> NetlinkSocket::open(int bus, const std::string& wh
   return result;
 }
 
-int NetlinkSocket::fd() const { return mnl_socket_get_fd(socket_.get()); }
+int NetlinkSocket::fd() const {
+  return mnl_socket_get_fd(socket_.get());
+}
 
-std::uint32_t NetlinkSocket::port() const { return mnl_socket_get_portid(socket_.get()); }
+std::uint32_t NetlinkSocket::port() const {
+  return mnl_socket_get_portid(socket_.get());
+}
 
 common::Status NetlinkSocket::join(unsigned group) {
   int value = static_cast<int>(group);

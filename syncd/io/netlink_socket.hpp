@@ -18,11 +18,13 @@ class NetlinkSocket {
   static common::Result<NetlinkSocket> open(int bus, const std::string& what);
 
   int fd() const;
-  std::uint32_t port() const;   ///< the address of this socket, as the kernel names it in answers and events
+  std::uint32_t port() const;  ///< the address of this socket, as the kernel names it in answers and events
   common::Status join(unsigned group);
-  /// The kernel doubles what it is given. Forced beyond rmem_max where this process may; otherwise as far as it goes.
+  /// The kernel doubles what it is given. Forced beyond rmem_max where this process may; otherwise as far as
+  /// it goes.
   void receive_buffer(int bytes);
-  /// Errors come back without a copy of the request: a third of the memory, so that none is lost in a bad batch.
+  /// Errors come back without a copy of the request: a third of the memory, so that none is lost in a bad
+  /// batch.
   void short_errors();
 
   common::Status send(common::ByteView bytes) const;

@@ -1,11 +1,11 @@
 // The codec on bytes that a kernel (6.18) sent, and on what libnetfilter_conntrack makes of ours.
 #include "syncd/ctnetlink.hpp"
 
-#include <catch2/catch.hpp>
 #include <libnetfilter_conntrack/libnetfilter_conntrack.h>
 #include <libnetfilter_conntrack/libnetfilter_conntrack_tcp.h>
 #include <netinet/in.h>
 
+#include <catch2/catch.hpp>
 #include <cerrno>
 #include <memory>
 #include <string_view>
@@ -23,7 +23,9 @@ common::Bytes from_hex(std::string_view text) {
   return out;
 }
 
-common::IpAddress address(const char* text) { return *common::IpAddress::parse(text); }
+common::IpAddress address(const char* text) {
+  return *common::IpAddress::parse(text);
+}
 
 // A connection 127.0.0.2:5555 -> 127.0.0.1:8080, translated to 127.0.0.3:40088: its first packet, ...
 const char* const kTcpNew =
@@ -130,8 +132,10 @@ TEST_CASE("an update gives window scales and flags of both directions") {
   REQUIRE(flow);
   CHECK(flow->status == 0x19e);
   CHECK(flow->timeout == 432000);
-  CHECK(flow->tcp == TcpState{.state = 3, .flags_original = 0x23, .flags_reply = 0x23, .scale_original = 10,
-                              .scale_reply = 10});
+  CHECK(
+      flow->tcp ==
+      TcpState{
+          .state = 3, .flags_original = 0x23, .flags_reply = 0x23, .scale_original = 10, .scale_reply = 10});
 }
 
 TEST_CASE("the end of a connection has its key, its cause, and no TCP state that could be written anywhere") {
@@ -193,8 +197,9 @@ TEST_CASE("broken messages are refused by name, and never read beyond their end"
       const common::Bytes cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
       common::ByteView view = cut;
       CHECK_FALSE(next_message(view));
-      if (size >= 16) CHECK_FALSE(decode_flow({.type = 0x100, .payload = common::ByteView(cut).subspan(16)}) ==
-                                  decode_flow(only(whole)));
+      if (size >= 16)
+        CHECK_FALSE(decode_flow({.type = 0x100, .payload = common::ByteView(cut).subspan(16)}) ==
+                    decode_flow(only(whole)));
     }
   }
   SECTION("any byte changed") {
@@ -267,9 +272,9 @@ TEST_CASE("a window scale is sent only where both directions have one") {
 }
 
 TEST_CASE("no request goes without a tuple: the kernel would take a delete without one for all entries") {
-  for (const RequestKind kind : {RequestKind::create, RequestKind::update, RequestKind::update_but_status,
-                                 RequestKind::set_timeout, RequestKind::remove_by_key, RequestKind::remove_by_reply,
-                                 RequestKind::get}) {
+  for (const RequestKind kind :
+       {RequestKind::create, RequestKind::update, RequestKind::update_but_status, RequestKind::set_timeout,
+        RequestKind::remove_by_key, RequestKind::remove_by_reply, RequestKind::get}) {
     common::Bytes bytes;
     encode_request(bytes, kind, tcp_flow(), 1);
     const auto ct = parse(bytes);

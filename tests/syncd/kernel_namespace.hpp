@@ -1,17 +1,18 @@
 #pragma once
-// Network namespaces of the test process's own, with connection tracking and translation switched on, a fresh one for
-// each test; they are gone when the process ends. Tests that need it are skipped, with a word, where they are not run as root.
-#include <catch2/catch.hpp>
+// Network namespaces of the test process's own, with connection tracking and translation switched on, a fresh
+// one for each test; they are gone when the process ends. Tests that need it are skipped, with a word, where
+// they are not run as root.
 #include <sched.h>
 #include <unistd.h>
 
+#include <catch2/catch.hpp>
 #include <cstdio>
 #include <string>
 
 namespace test {
 
-/// A ct rule registers connection tracking, and nat chains register translation: without them the kernel takes the
-/// entries but does not translate them.
+/// A ct rule registers connection tracking, and nat chains register translation: without them the kernel
+/// takes the entries but does not translate them.
 inline constexpr const char* kTable = R"(
 table inet test {
   chain track { type filter hook prerouting priority -150; ct state invalid counter; }
@@ -32,9 +33,9 @@ inline bool enter_namespace() {
     WARN("skipped: needs root");
     return false;
   }
-  const bool entered =
-      unshare(CLONE_NEWNET) == 0 && shell("ip link set lo up") && shell("nft -f -", kTable) &&
-      shell("cat > /proc/sys/net/netfilter/nf_conntrack_events", "1");
+  const bool entered = unshare(CLONE_NEWNET) == 0 && shell("ip link set lo up") &&
+                       shell("nft -f -", kTable) &&
+                       shell("cat > /proc/sys/net/netfilter/nf_conntrack_events", "1");
   if (!entered) WARN("skipped: no network namespace with nft can be made here");
   return entered;
 }

@@ -17,7 +17,9 @@ using Op = KernelWrite::Op;
 
 namespace {
 
-common::IpAddress address(const char* text) { return *common::IpAddress::parse(text); }
+common::IpAddress address(const char* text) {
+  return *common::IpAddress::parse(text);
+}
 
 /// A connection of the inner network, translated as a router in front of it shows it.
 Flow tcp_flow(std::uint16_t port, std::uint16_t translated) {
@@ -25,7 +27,8 @@ Flow tcp_flow(std::uint16_t port, std::uint16_t translated) {
   flow.key.protocol = IPPROTO_TCP;
   flow.key.original = {address("192.168.100.5"), address("203.0.113.9"), port, 80};
   flow.reply = {address("203.0.113.9"), address("10.10.0.101"), 80, translated};
-  flow.status = status_bits::seen_reply | status_bits::assured | status_bits::confirmed | status_bits::src_nat;
+  flow.status =
+      status_bits::seen_reply | status_bits::assured | status_bits::confirmed | status_bits::src_nat;
   flow.timeout = 600;
   flow.has_tcp = true;
   flow.tcp = {.state = 3, .flags_original = 0x2b, .flags_reply = 0x3b, .scale_original = 7, .scale_reply = 9};
@@ -97,7 +100,8 @@ void check_same(const Flow& found, const Flow& flow) {
 
 }  // namespace
 
-TEST_CASE("an entry written into the kernel is the one that its dump shows, translation included", "[kernel]") {
+TEST_CASE("an entry written into the kernel is the one that its dump shows, translation included",
+          "[kernel]") {
   if (!test::enter_namespace()) return;
   Bench bench;
   Flow marked = tcp_flow(1000, 40000);
@@ -124,11 +128,14 @@ TEST_CASE("an entry written into the kernel is the one that its dump shows, tran
   esp.key.protocol = IPPROTO_ESP;
   esp.key.original.source_port = esp.key.original.destination_port = 0;
   esp.reply = ctnetlink::untranslated_reply(esp);
-  const std::vector<Flow> flows{marked, tcp_flow(1001, 1001), udp_flow(1002, 50002), plain, inward, both, zoned, fresh,
-                                icmp_flow(7, 7), icmp_flow(8, 9000), icmp_inward, esp};
+  const std::vector<Flow> flows{
+      marked, tcp_flow(1001, 1001), udp_flow(1002, 50002), plain,       inward, both, zoned,
+      fresh,  icmp_flow(7, 7),      icmp_flow(8, 9000),    icmp_inward, esp};
   std::vector<KernelWrite> writes;
-  for (const Flow& flow : flows) writes.push_back({.op = Op::create, .flow = flow, .token = writes.size() + 1});
-  for (const KernelResult& refused : bench.write(writes)) FAIL_CHECK("token " << refused.token << " code " << refused.code);
+  for (const Flow& flow : flows)
+    writes.push_back({.op = Op::create, .flow = flow, .token = writes.size() + 1});
+  for (const KernelResult& refused : bench.write(writes))
+    FAIL_CHECK("token " << refused.token << " code " << refused.code);
   const auto table = bench.table();
   CHECK(table.size() == flows.size());
   for (const Flow& flow : flows) {
@@ -242,8 +249,9 @@ TEST_CASE("update, set_timeout and remove touch only what exists", "[kernel]") {
 TEST_CASE("window scale and be-liberal are set in both directions on an entry that lacked them", "[kernel]") {
   if (!test::enter_namespace()) return;
   Bench bench;
-  REQUIRE(test::shell("conntrack -I -p tcp -s 192.168.100.5 -d 203.0.113.9 --sport 1000 --dport 80 --state ESTABLISHED "
-                      "--timeout 300 -u SEEN_REPLY,ASSURED --src-nat 10.10.0.101:40000 > /dev/null 2>&1"));
+  REQUIRE(test::shell(
+      "conntrack -I -p tcp -s 192.168.100.5 -d 203.0.113.9 --sport 1000 --dport 80 --state ESTABLISHED "
+      "--timeout 300 -u SEEN_REPLY,ASSURED --src-nat 10.10.0.101:40000 > /dev/null 2>&1"));
   const Flow flow = tcp_flow(1000, 40000);
   CHECK(bench.table()[flow.key].tcp.scale_original == 0);
   CHECK(bench.write(Op::create_or_update, flow).empty());
@@ -268,7 +276,8 @@ TEST_CASE("every refusal of a large bad batch is attributed to its token", "[ker
   }
   const auto refused = bench.write(writes);
   CHECK(refused.size() == count / 2);
-  CHECK(std::all_of(refused.begin(), refused.end(), [](const auto& r) { return r.code == EEXIST && r.token % 2 == 1; }));
+  CHECK(std::all_of(refused.begin(), refused.end(),
+                    [](const auto& r) { return r.code == EEXIST && r.token % 2 == 1; }));
   CHECK(bench.writer.counters().answers_lost == 0);
 }
 
@@ -329,11 +338,12 @@ TEST_CASE("lost events are reported once what was kept has been read", "[kernel]
   CHECK(read < writes.size());
 }
 
-// Figures, on request: test_syncd "[rate]". Nobody else should listen to connection events on the machine meanwhile.
+// Figures, on request: test_syncd "[rate]". Nobody else should listen to connection events on the machine
+// meanwhile.
 TEST_CASE("rates of the kernel's conntrack", "[.][rate]") {
   if (!test::enter_namespace()) return;
   Bench bench;
-  constexpr std::uint32_t count = 200000;   // below the default of nf_conntrack_max
+  constexpr std::uint32_t count = 200000;  // below the default of nf_conntrack_max
   std::vector<KernelWrite> writes;
   for (std::uint32_t i = 0; i < count; ++i) {
     const auto port = static_cast<std::uint16_t>(1024 + i % 60000);
@@ -357,7 +367,8 @@ TEST_CASE("rates of the kernel's conntrack", "[.][rate]") {
     timed("replace, all there", Op::replace);
     const auto start = common::io::now();
     CHECK(bench.table().size() == count);
-    std::printf("%-44s %8.0f /s\n", "dump, with a map of it", count / common::milliseconds(common::io::now() - start) * 1000);
+    std::printf("%-44s %8.0f /s\n", "dump, with a map of it",
+                count / common::milliseconds(common::io::now() - start) * 1000);
     timed("remove", Op::remove);
   };
   REQUIRE(test::shell("cat > /proc/sys/net/netfilter/nf_conntrack_events", "0"));

@@ -1,0 +1,39 @@
+#pragma once
+// What syncd's shell counts: failures of the kernel and of the world outside, which the engine cannot see.
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "syncd/io/decode_counters.hpp"
+
+namespace syncd::io {
+
+struct Counters {
+  DecodeCounters decode;               ///< what the kernel said and we did not understand
+  std::uint64_t event_overruns = 0;    ///< the kernel lost reports for us
+  std::uint64_t netlink_overruns = 0;  ///< the same of interfaces and addresses: all was read anew
+  std::uint64_t dumps_failed = 0;
+  std::uint64_t link_socket_errors = 0;  ///< the socket of a sync link could not be opened
+  std::uint64_t link_send_errors = 0;    ///< the kernel refused a datagram (no route, too long, refused, ...)
+  std::uint64_t link_send_dropped = 0;   ///< datagrams for a link that takes none now
+  std::uint64_t link_receive_errors = 0;
+  std::uint64_t link_receive_too_long = 0;  ///< longer than any datagram of ours
+
+  /// Under the names that status shows.
+  void add_to(std::map<std::string, std::uint64_t>& out) const {
+    for (std::size_t i = 0; i < static_cast<std::size_t>(ctnetlink::DecodeError::count); ++i) {
+      const auto error = static_cast<ctnetlink::DecodeError>(i);
+      out["io_ctnetlink_" + std::string(to_string(error))] = decode.of(error);
+    }
+    out["io_event_overruns"] = event_overruns;
+    out["io_netlink_overruns"] = netlink_overruns;
+    out["io_dumps_failed"] = dumps_failed;
+    out["io_link_socket_errors"] = link_socket_errors;
+    out["io_link_send_errors"] = link_send_errors;
+    out["io_link_send_dropped"] = link_send_dropped;
+    out["io_link_receive_errors"] = link_receive_errors;
+    out["io_link_receive_too_long"] = link_receive_too_long;
+  }
+};
+
+}  // namespace syncd::io

@@ -1,0 +1,275 @@
+#include "syncd/io/link_sockets.hpp"
+
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "common/io/log.hpp"
+
+namespace syncd::io {
+namespace {
+
+using common::IpAddress;
+
+/// The largest Ethernet frame in use; the engine's datagrams are smaller than 1,500 bytes.
+constexpr std::size_t kLongest = 9216;
+/// A whole window of the peer's while this process is busy: some 7,000 datagrams of 1,400 bytes as the kernel
+/// counts them.
+constexpr int kReceiveBuffer = 8 << 20;
+/// As network control traffic: a queue full of bulk data must not make the link look dead.
+constexpr int kPriority = 6;
+constexpr int kTrafficClass = 0xc0;
+
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
+};
+
+SocketAddress socket_address(const IpAddress& address, std::uint16_t port, int interface) {
+  SocketAddress result;
+  if (address.is_v4()) {
+    sockaddr_in v4{};
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port);
+    std::memcpy(&v4.sin_addr, address.bytes().data(), 4);
+    std::memcpy(&result.storage, &v4, sizeof v4);
+    result.size = sizeof v4;
+  } else {
+    sockaddr_in6 v6{};
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    std::memcpy(&v6.sin6_addr, address.bytes().data(), 16);
+    if (address.is_link_local()) v6.sin6_scope_id = static_cast<std::uint32_t>(interface);
+    std::memcpy(&result.storage, &v6, sizeof v6);
+    result.size = sizeof v6;
+  }
+  return result;
+}
+
+IpAddress address_of(const sockaddr_storage& storage) {
+  if (storage.ss_family == AF_INET) {
+    sockaddr_in v4;
+    std::memcpy(&v4, &storage, sizeof v4);
+    return IpAddress::v4(ntohl(v4.sin_addr.s_addr));
+  }
+  sockaddr_in6 v6;
+  std::memcpy(&v6, &storage, sizeof v6);
+  return IpAddress::v6(std::as_bytes(std::span(v6.sin6_addr.s6_addr)));
+}
+
+void set(int fd, int level, int name, int value) {
+  setsockopt(fd, level, name, &value, sizeof value);
+}
+
+/// None of these is worth failing for; the binding to interface and address is.
+void set_options(int fd, bool v4) {
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &kReceiveBuffer, sizeof kReceiveBuffer) < 0)
+    set(fd, SOL_SOCKET, SO_RCVBUF, kReceiveBuffer);
+  if (v4) {
+    // Setting the class of service sets the priority too, so the priority comes after.
+    set(fd, IPPROTO_IP, IP_TOS, kTrafficClass);
+    set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+  } else {
+    set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    set(fd, IPPROTO_IPV6, IPV6_TCLASS, kTrafficClass);
+    set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
+    set(fd, IPPROTO_IPV6, IPV6_DONTFRAG, 1);
+  }
+  set(fd, SOL_SOCKET, SO_PRIORITY, kPriority);
+}
+
+}  // namespace
+
+struct LinkSockets::Inbox {
+  std::array<std::array<std::byte, kLongest>, kBatch> bytes;
+  std::array<sockaddr_storage, kBatch> sources{};
+  std::array<iovec, kBatch> parts{};
+  std::array<mmsghdr, kBatch> messages{};
+
+  void reset() {
+    for (std::size_t i = 0; i < kBatch; ++i) {
+      parts[i] = {bytes[i].data(), bytes[i].size()};
+      messages[i] = {};
+      messages[i].msg_hdr.msg_name = &sources[i];
+      messages[i].msg_hdr.msg_namelen = sizeof sources[i];
+      messages[i].msg_hdr.msg_iov = &parts[i];
+      messages[i].msg_hdr.msg_iovlen = 1;
+    }
+  }
+};
+
+LinkSockets::LinkSockets(common::io::Loop& loop, Counters& counters, Callbacks callbacks)
+    : loop_(loop), counters_(counters), callbacks_(std::move(callbacks)), inbox_(std::make_unique<Inbox>()) {}
+
+LinkSockets::~LinkSockets() {
+  for (Link& link : links_) close(link);
+}
+
+void LinkSockets::configure(const common::SyncConfig& config) {
+  const auto same = [](const Link& link, const common::SyncLink& other) {
+    return link.config.interface == other.interface && link.config.local == other.local &&
+           link.config.peer == other.peer;
+  };
+  if (port_ == config.port && std::ranges::equal(links_, config.links, same)) {
+    for (Link& link : links_) link.reported = false;
+    return;
+  }
+  for (Link& link : links_) close(link);
+  links_.clear();
+  port_ = config.port;
+  for (const common::SyncLink& each : config.links) links_.emplace_back().config = each;
+}
+
+std::vector<LinkChanged> LinkSockets::follow(const Interfaces& interfaces) {
+  std::vector<LinkChanged> changes;
+  for (std::size_t i = 0; i < links_.size(); ++i) {
+    Link& link = links_[i];
+    const auto* interface = interfaces.find(link.config.interface);
+    const bool there = interface != nullptr && interface->addresses.contains(link.config.local);
+    // An interface of the same name may be another one: the socket is bound to its index.
+    if (link.fd && (!there || interface->index != link.index)) close(link);
+    if (there && !link.fd) open(link, i, *interface);
+    const bool usable = link.fd && interface->running;
+    if (link.reported && usable == link.usable) continue;
+    link.reported = true;
+    link.usable = usable;
+    changes.push_back({.link = i, .usable = usable});
+  }
+  return changes;
+}
+
+void LinkSockets::open(Link& link, std::size_t number, const Interfaces::Interface& interface) {
+  const bool v4 = link.config.local.is_v4();
+  common::io::UniqueFd fd(socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  auto local = socket_address(link.config.local, port_, interface.index);
+  const std::string& name = link.config.interface;
+  int error = 0;
+  if (!fd || setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, name.c_str(),
+                        static_cast<socklen_t>(name.size() + 1)) < 0)
+    error = errno;
+  if (error == 0) {
+    set_options(fd.get(), v4);
+    if (bind(fd.get(), local.get(), local.size) < 0) error = errno;
+  }
+  if (error != 0) {
+    ++counters_.link_socket_errors;
+    if (error != link.open_error)
+      common::io::log(common::io::LogLevel::warning, "link_failed",
+                      "sync link " + name + ": cannot listen on " + link.config.local.to_string() + " port " +
+                          std::to_string(port_) + ": " + std::strerror(error));
+    link.open_error = error;
+    return;
+  }
+  link.open_error = 0;
+  link.index = interface.index;
+  link.fd = std::move(fd);
+  loop_.watch(link.fd.get(), EPOLLIN, [this, number](std::uint32_t events) { serve(number, events); });
+}
+
+void LinkSockets::close(Link& link) {
+  if (link.fd) loop_.unwatch(link.fd.get());
+  link.fd.reset();
+  link.full = false;
+  link.out.clear();
+}
+
+void LinkSockets::serve(std::size_t number, std::uint32_t events) {
+  Link& link = links_[number];
+  if ((events & EPOLLOUT) != 0) {
+    link.full = false;
+    loop_.change(link.fd.get(), EPOLLIN);
+    send(link);
+  }
+  if ((events & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0) receive(number);
+  callbacks_.turn();
+}
+
+void LinkSockets::poll() {
+  for (std::size_t i = 0; i < links_.size(); ++i)
+    if (links_[i].fd) receive(i);
+}
+
+void LinkSockets::receive(std::size_t number) {
+  inbox_->reset();
+  const int fd = links_[number].fd.get();
+  const int count = recvmmsg(fd, inbox_->messages.data(), kBatch, MSG_DONTWAIT, nullptr);
+  // An ICMP error for something that was sent earlier comes here too.
+  if (count < 0 && errno != EAGAIN && errno != EINTR) ++counters_.link_receive_errors;
+  for (int i = 0; i < count; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    const mmsghdr& message = inbox_->messages[at];
+    if ((message.msg_hdr.msg_flags & MSG_TRUNC) != 0) {
+      ++counters_.link_receive_too_long;
+      continue;
+    }
+    callbacks_.received({.link = number,
+                         .source = address_of(inbox_->sources[at]),
+                         .bytes = common::ByteView(inbox_->bytes[at]).first(message.msg_len)});
+  }
+}
+
+bool LinkSockets::ready() const {
+  const auto open = [](const Link& link) { return static_cast<bool>(link.fd); };
+  return std::ranges::none_of(links_, open) ||
+         std::ranges::any_of(links_, [&](const Link& link) { return open(link) && !link.full; });
+}
+
+void LinkSockets::queue(Datagram& datagram) {
+  if (datagram.link >= links_.size() || !links_[datagram.link].fd) {
+    ++counters_.link_send_dropped;
+    return;
+  }
+  Link& link = links_[datagram.link];
+  if (link.full && link.out.size() >= kBatch) {
+    ++counters_.link_send_dropped;
+    return;
+  }
+  link.out.push_back(std::move(datagram.bytes));
+  if (link.out.size() >= kBatch) send(link);
+}
+
+void LinkSockets::flush() {
+  for (Link& link : links_) send(link);
+}
+
+void LinkSockets::send(Link& link) {
+  std::size_t done = 0;
+  auto peer = socket_address(link.config.peer, port_, link.index);
+  while (link.fd && !link.full && done < link.out.size()) {
+    std::array<iovec, kBatch> parts;
+    std::array<mmsghdr, kBatch> messages{};
+    const std::size_t count = std::min(kBatch, link.out.size() - done);
+    for (std::size_t i = 0; i < count; ++i) {
+      common::Bytes& bytes = link.out[done + i];
+      parts[i] = {bytes.data(), bytes.size()};
+      messages[i].msg_hdr.msg_name = peer.get();
+      messages[i].msg_hdr.msg_namelen = peer.size;
+      messages[i].msg_hdr.msg_iov = &parts[i];
+      messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    const int sent = sendmmsg(link.fd.get(), messages.data(), static_cast<unsigned>(count), MSG_DONTWAIT);
+    if (sent > 0) {
+      done += static_cast<std::size_t>(sent);
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      wait_for_room(link);
+    } else if (errno != EINTR) {
+      // The first of them was refused; the others may well go.
+      ++counters_.link_send_errors;
+      ++done;
+    }
+  }
+  link.out.erase(link.out.begin(), link.out.begin() + static_cast<std::ptrdiff_t>(done));
+}
+
+void LinkSockets::wait_for_room(Link& link) {
+  link.full = true;
+  loop_.change(link.fd.get(), EPOLLIN | EPOLLOUT);
+}
+
+}  // namespace syncd::io

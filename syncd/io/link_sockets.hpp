@@ -1,0 +1,78 @@
+#pragma once
+// The UDP sockets of the sync links, one for each, bound to its interface and local address. What the network
+// refuses is counted and forgotten: the engine sends again what the peer has not acknowledged. Interfaces and
+// addresses may come and go; a socket is opened when both are there.
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "common/bytes.hpp"
+#include "common/config.hpp"
+#include "common/io/loop.hpp"
+#include "common/io/unique_fd.hpp"
+#include "syncd/engine.hpp"
+#include "syncd/io/counters.hpp"
+#include "syncd/io/interfaces.hpp"
+
+namespace syncd::io {
+
+class LinkSockets {
+ public:
+  /// Datagrams given to the kernel in one call, and the most that may wait for a full socket.
+  static constexpr std::size_t kBatch = 32;
+
+  struct Callbacks {
+    std::function<void(const DatagramReceived& datagram)> received;
+    std::function<void()>
+        turn;  ///< after the datagrams of one portion, or when a full socket takes more again
+  };
+  LinkSockets(common::io::Loop& loop, Counters& counters, Callbacks callbacks);
+  ~LinkSockets();
+  LinkSockets(const LinkSockets&) = delete;
+  LinkSockets& operator=(const LinkSockets&) = delete;
+
+  /// The links of a configuration. Those of the one before are closed, unless they are the same; either way
+  /// follow() reports all of them anew.
+  void configure(const common::SyncConfig& config);
+  /// Opens and closes what the state of the interfaces asks for. Returns the links whose usability changed.
+  std::vector<LinkChanged> follow(const Interfaces& interfaces);
+
+  /// Not while every usable link has a full socket.
+  bool ready() const;
+  /// Takes the bytes. Sent by flush(), or when there are kBatch of a link.
+  void queue(Datagram& datagram);
+  void flush();
+  /// Hands over what has arrived, up to one portion of each link.
+  void poll();
+
+ private:
+  struct Link {
+    common::SyncLink config;
+    int index = 0;  ///< of the interface that the socket is bound to
+    common::io::UniqueFd fd;
+    bool reported = false, usable = false;
+    bool full = false;   ///< waits for the kernel to take more
+    int open_error = 0;  ///< said once
+    std::vector<common::Bytes> out;
+  };
+  struct Inbox;  ///< buffers for one portion
+
+  void open(Link& link, std::size_t number, const Interfaces::Interface& interface);
+  void close(Link& link);
+  void serve(std::size_t number, std::uint32_t events);
+  void receive(std::size_t number);
+  void send(Link& link);
+  void wait_for_room(Link& link);
+
+  common::io::Loop& loop_;
+  Counters& counters_;
+  Callbacks callbacks_;
+  std::uint16_t port_ = 0;
+  std::vector<Link> links_;
+  std::unique_ptr<Inbox> inbox_;
+};
+
+}  // namespace syncd::io

@@ -1,0 +1,352 @@
+#include "syncd/io/shell.hpp"
+
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "common/io/log.hpp"
+#include "common/overload.hpp"
+
+namespace syncd::io {
+namespace {
+
+using common::io::log;
+using common::io::LogLevel;
+using namespace std::chrono_literals;
+
+/// Entries written in one turn: one to two milliseconds of the kernel's work.
+constexpr std::size_t kWritesPerTurn = 256;
+/// Datagrams sent in one turn: about a millisecond with encryption, and a small part of a socket's buffer.
+constexpr std::size_t kDatagramsPerTurn = 64;
+/// How often is looked after what no notification tells of.
+constexpr common::Duration kCheckEvery = 1s;
+/// The drain is bounded by the engine; beyond this the process ends all the same.
+constexpr common::Duration kStopWithin = 2s;
+/// The kernel's reports must not wait behind programs of the same machine; best effort, as the rights are
+/// there.
+constexpr int kNice = -10;
+
+LogLevel level_of(Log::Level level) {
+  switch (level) {
+    case Log::Level::debug:
+      return LogLevel::debug;
+    case Log::Level::info:
+      return LogLevel::info;
+    case Log::Level::warning:
+      return LogLevel::warning;
+    case Log::Level::error:
+      return LogLevel::error;
+  }
+  return LogLevel::error;
+}
+
+common::Result<Secrets> make_secrets(const std::vector<std::byte>& key) {
+  Secrets secrets;
+  secrets.key = key;
+  // Up to 256 bytes come whole or not at all.
+  if (getrandom(secrets.random.data(), secrets.random.size(), 0) < 0)
+    return common::fail(std::string("no random bytes: ") + std::strerror(errno), errno);
+  return secrets;
+}
+
+const char* const kNoReports =
+    "the kernel does not report changes of connections: set net.netfilter.nf_conntrack_events=1 "
+    "(natctl agent does so at its start)";
+
+}  // namespace
+
+Shell::Shell(common::io::Loop& loop, common::io::DaemonOptions options, common::Config config,
+             std::vector<std::byte> key)
+    : loop_(loop), options_(std::move(options)), config_(std::move(config)), key_(std::move(key)) {}
+
+Shell::~Shell() {
+  if (events_) loop_.unwatch(events_->fd());
+}
+
+common::Status Shell::start() {
+  // First of all: it fails when another syncd serves this directory, before anything of that one is touched.
+  if (auto opened = open_server(); !opened) return opened;
+  if (auto opened = open_kernel(); !opened) return opened;
+  auto secrets = make_secrets(key_);
+  if (!secrets) return std::unexpected(secrets.error());
+  setpriority(PRIO_PROCESS, 0, kNice);
+  timer_ = loop_.timer([this] { tick(); });
+  // Of the same priority as the sockets: whoever became ready earlier is served first.
+  more_ = loop_.timer([this] { turn(); }, common::io::Loop::Priority::normal);
+  check_timer_ = loop_.timer([this] { check_now_and_then(); }, common::io::Loop::Priority::normal);
+  exit_timer_ = loop_.timer([this] { loop_.stop(); });
+  loop_.on_signals([this] { terminate(); }, [this] { reload(); });
+  engine_.emplace(config_, std::move(*secrets), common::io::now());
+  links_->configure(*config_.sync);
+  connect();
+  begin();
+  return {};
+}
+
+common::Status Shell::open_server() {
+  common::io::NotifyServer::Callbacks callbacks{
+      .connected = {},
+      .message = [this](std::uint64_t client, const common::NotifyMessage& m) { message(client, m); },
+      .closed = [this](std::uint64_t client) { agents_.erase(client); }};
+  auto server = common::io::NotifyServer::open(loop_, options_.run_dir + "/syncd.sock", std::move(callbacks));
+  if (!server) return std::unexpected(server.error());
+  server_ = std::move(*server);
+  return {};
+}
+
+common::Status Shell::open_kernel() {
+  auto writer = ConntrackWriter::open();
+  if (!writer) return std::unexpected(writer.error());
+  writer_.emplace(std::move(*writer));
+  auto events = ConntrackEvents::open(writer_->port());
+  if (!events) return std::unexpected(events.error());
+  events_.emplace(std::move(*events));
+  auto interfaces = Interfaces::open(loop_, counters_, [this] {
+    follow_interfaces();
+    turn();
+  });
+  if (!interfaces) return std::unexpected(interfaces.error());
+  interfaces_ = std::move(*interfaces);
+  dump_.emplace(loop_, counters_.decode, [this](const ConntrackDump::Piece& piece) {
+    if (piece.failed) ++counters_.dumps_failed;
+    feed(FlowsDumped{piece.dump, piece.flows, piece.last, piece.failed});
+    turn();
+  });
+  links_.emplace(loop_, counters_,
+                 LinkSockets::Callbacks{.received = [this](const DatagramReceived& d) { feed(d); },
+                                        .turn = [this] { turn(); }});
+  return {};
+}
+
+void Shell::connect() {
+  vrrpd_ = std::make_unique<common::io::NotifyClient>(
+      loop_, options_.run_dir + "/vrrpd.sock",
+      common::io::NotifyClient::Callbacks{.connected =
+                                              [this] {
+                                                feed(NotifyConnected{});
+                                                turn();
+                                              },
+                                          .message =
+                                              [this](const common::NotifyMessage& received) {
+                                                feed(NotifyReceived{received});
+                                                turn();
+                                              },
+                                          .closed =
+                                              [this] {
+                                                feed(NotifyDisconnected{});
+                                                turn();
+                                              }});
+}
+
+/// The kernel's reports are subscribed to by now; the own addresses start the engine, which asks for a dump.
+void Shell::begin() {
+  loop_.watch(events_->fd(), EPOLLIN, [this](std::uint32_t) {
+    read_events();
+    turn();
+  });
+  for (const LinkChanged& change : links_->follow(*interfaces_)) feed(change);
+  own_addresses_ = interfaces_->addresses();
+  feed(OwnAddresses{own_addresses_});
+  turn();
+  check_timer_->set(common::io::now() + kCheckEvery);
+}
+
+// --- events ------------------------------------------------------------------------
+
+/// Actions never lead back here: what the engine asks for is answered by a later turn.
+void Shell::feed(const Event& event) {
+  common::check(!std::exchange(stepping_, true), "an event is not delivered within another");
+  actions_.clear();
+  engine_->step(event, common::io::now(), actions_);
+  for (const Action& action : actions_) {
+    if (options_.debug) log(LogLevel::debug, "action", to_string(action));
+    perform(action);
+  }
+  stepping_ = false;
+}
+
+/// After whatever has been delivered: the requests and a portion of the bulk, and when to come again.
+void Shell::turn() {
+  if (!syncs_.empty()) read_events();
+  const bool datagrams_left = move_datagrams();
+  const bool writes_left = move_writes();
+  timer_->set(engine_->deadline());
+  if (datagrams_left || writes_left || !syncs_.empty() || !flushes_.empty())
+    more_->set(common::io::now());
+  else
+    more_->set(std::nullopt);
+}
+
+/// What has arrived before the time was up counts as arrived in time, however late we were scheduled: a peer
+/// must not be taken for dead while its datagrams wait in our socket.
+void Shell::tick() {
+  links_->poll();
+  feed(Tick{});
+  turn();
+}
+
+void Shell::check_now_and_then() {
+  const bool on = conntrack_events_enabled();
+  if (kernel_reports_ && !on) log(LogLevel::warning, "kernel_reports_off", kNoReports);
+  if (!std::exchange(kernel_reports_, on) && on) {
+    log(LogLevel::info, "kernel_reports_on", "the kernel reports changes of connections again");
+    feed(EventsLost{});
+  }
+  // A socket that could not be opened (its port in use, say) is tried again without anything of the network
+  // changing.
+  follow_interfaces();
+  turn();
+  check_timer_->set(common::io::now() + kCheckEvery);
+}
+
+void Shell::read_events() {
+  // Requests made while this portion is delivered begin after it.
+  const std::size_t waiting = syncs_.size();
+  const auto read = events_->read(counters_.decode);
+  const std::size_t count = events_->changes().size();
+  if (count != 0) feed(FlowsChanged{events_->changes()});
+  if (read.lost) {
+    ++counters_.event_overruns;
+    feed(EventsLost{});
+  }
+  for (std::size_t i = 0; i < waiting; ++i) syncs_[i].read += count;
+  // More than this cannot have been waiting when the request was made, even if reports come faster than we
+  // read.
+  const auto done = [&](const Sync& sync) { return read.emptied || sync.read >= ConntrackEvents::kBacklog; };
+  std::vector<Sync> finished;
+  for (std::size_t i = 0; i < waiting; ++i)
+    if (done(syncs_[i])) finished.push_back(syncs_[i]);
+  // They are in the order of the requests, and a later one is never done before an earlier one.
+  syncs_.erase(syncs_.begin(), syncs_.begin() + static_cast<std::ptrdiff_t>(finished.size()));
+  for (const Sync& sync : finished) feed(EventsSynced{sync.request});
+}
+
+void Shell::follow_interfaces() {
+  for (const LinkChanged& change : links_->follow(*interfaces_)) feed(change);
+  auto addresses = interfaces_->addresses();
+  if (addresses == own_addresses_) return;
+  own_addresses_ = std::move(addresses);
+  feed(OwnAddresses{own_addresses_});
+}
+
+/// True when there is more to send now.
+bool Shell::move_datagrams() {
+  Datagram datagram;
+  std::size_t moved = 0;
+  bool more = true;
+  while (moved < kDatagramsPerTurn && links_->ready()) {
+    more = engine_->poll_datagram(common::io::now(), datagram);
+    if (!more) break;
+    links_->queue(datagram);
+    ++moved;
+  }
+  links_->flush();
+  // A full socket reports by itself when it takes more.
+  return more && links_->ready();
+}
+
+/// True when there is more to write now.
+bool Shell::move_writes() {
+  writes_.clear();
+  engine_->poll_kernel(common::io::now(), kWritesPerTurn, writes_);
+  if (writes_.empty()) {
+    for (const std::uint64_t request : std::exchange(flushes_, {})) feed(KernelFlushed{request});
+    return engine_->kernel_pending();
+  }
+  refused_.clear();
+  writer_->write(writes_, refused_);
+  if (!refused_.empty()) feed(KernelRefused{refused_});
+  return engine_->kernel_pending();
+}
+
+void Shell::message(std::uint64_t client, const common::NotifyMessage& message) {
+  std::visit(common::Overload{[&](const common::Hello& hello) {
+                                if (hello.role != common::Role::agent) return;
+                                agents_.insert(client);
+                                if (report_) server_->send(client, *report_);
+                              },
+                              [&](const common::Request& request) {
+                                if (request.verb == "status") return answer_status(client, request.id);
+                                feed(RequestReceived{client, request});
+                                turn();
+                              },
+                              // The rest of the protocol is spoken with vrrpd only.
+                              [](const auto&) {}},
+             message);
+}
+
+void Shell::answer_status(std::uint64_t client, std::uint64_t id) {
+  Status status = engine_->status(common::io::now());
+  counters_.add_to(status.counters);
+  const ConntrackWriter::Counters& writer = writer_->counters();
+  status.counters["io_kernel_written"] = writer.written;
+  status.counters["io_kernel_refused"] = writer.refused;
+  status.counters["io_kernel_existed"] = writer.existed;
+  status.counters["io_kernel_status_kept"] = writer.status_kept;
+  status.counters["io_kernel_answers_lost"] = writer.answers_lost;
+  status.counters["io_notify_decode_errors"] = server_->decode_errors();
+  status.counters["io_notify_slow_clients"] = server_->slow_clients();
+  if (!kernel_reports_) status.reasons.emplace_back(kNoReports);
+  server_->send(client,
+                common::Reply{.id = id, .ok = true, .error = {}, .body = to_json(status), .more = false});
+}
+
+void Shell::terminate() {
+  if (stopping_) return loop_.stop();  // asked twice
+  stopping_ = true;
+  common::io::notify_stopping();
+  exit_timer_->set(common::io::now() + kStopWithin);
+  feed(Stop{});
+  turn();
+}
+
+void Shell::reload() {
+  if (stopping_) return;
+  auto config = common::io::load_config(options_);
+  if (config && !config->sync) {
+    log(LogLevel::error, "reload_refused", options_.config + ": has no section `sync`");
+    config.reset();
+  }
+  if (!config) {
+    log(LogLevel::error, "reload_refused", "the configuration stays as it was");
+    return;
+  }
+  std::vector<std::byte> key;
+  if (!config->sync->key_file.empty()) {
+    if (auto read = common::io::read_key_file(config->sync->key_file))
+      key = std::move(*read);
+    else
+      log(LogLevel::warning, "key_unreadable", read.error().text);
+  }
+  if (key != key_) log(LogLevel::warning, "key_kept", "the key is another one now: restart syncd to use it");
+  config_ = std::move(*config);
+  links_->configure(*config_.sync);
+  feed(Reload{config_});
+  follow_interfaces();
+  turn();
+  log(LogLevel::info, "reloaded", "the configuration has been read anew");
+}
+
+// --- actions ------------------------------------------------------------------------
+
+void Shell::perform(const Action& action) {
+  std::visit(common::Overload{[&](const SendNotify& a) { vrrpd_->send(a.message); },
+                              [&](const Publish& a) {
+                                report_ = a.report;
+                                for (const std::uint64_t client : agents_) server_->send(client, a.report);
+                              },
+                              [&](const StartDump& a) { dump_->start(a.dump); },
+                              [&](const SyncEvents& a) { syncs_.push_back({.request = a.request}); },
+                              [&](const FlushKernel& a) { flushes_.push_back(a.request); },
+                              [&](const SendReply& a) { server_->send(a.client, a.reply); },
+                              [&](const Log& a) { log(level_of(a.level), a.name, a.text); },
+                              [&](const Finished&) { loop_.stop(); }},
+             action);
+}
+
+}  // namespace syncd::io
