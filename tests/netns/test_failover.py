@@ -192,10 +192,10 @@ def spoke_too_early(sniffers, at, listening):
     problems = []
     for sniffer in sniffers:
         sniffer.close()
-        for when, _, kind, detail in sniffer.since(at):
-            if when - at > listening * 1e9 or (kind == "arp" and detail not in (WAN_VIRTUAL, LAN_VIRTUAL)):
+        for when, sender, kind, _ in sniffer.since(at):
+            if when - at > listening * 1e9 or (kind == "arp" and sender not in (WAN_VIRTUAL, LAN_VIRTUAL)):
                 continue
-            problems.append(f"{(when - at) / 1e6:.1f} ms after SIGCONT R1 sent {kind} ({detail})")
+            problems.append(f"{(when - at) / 1e6:.1f} ms after SIGCONT R1 sent {kind} from {sender}")
     return problems[:3]
 
 

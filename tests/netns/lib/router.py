@@ -4,42 +4,14 @@ import os
 import shutil
 import time
 
-from .process import Process, tail
+from .netns import run
 from .network import LAN_VIRTUAL, WAN_VIRTUAL
+from .process import Process, tail
 from .wait import wait_until
 
 DAEMONS = ("vrrpd", "syncd", "agent")
 
-CONFIG = """version: 1
-nodes:
-  R1: {{ priority: 200, sync_address: 10.10.10.2 }}
-  R2: {{ priority: 100, sync_address: 10.10.10.3 }}
-vrrp:
-  groups:
-    MAIN-GW:
-      advertise_interval: {interval}
-      preempt: {preempt}
-      instances:
-        wan: {{ interface: eth0, vrid: 1, virtual_addresses: [10.10.0.101/24] }}
-        lan: {{ interface: eth2, vrid: 2, virtual_addresses: [192.168.100.1/24] }}
-sync:
-  groups: [MAIN-GW]
-  links: [ {{ interface: eth1 }} ]
-  key_file: {key_file}
-  commit: {commit}
-nat:
-  source:
-    10: {{ description: SNAT, outbound_interface: eth0, source_address: 192.168.100.0/24, translate_to: 10.10.0.101, port_mapping: {mapping} }}
-firewall:
-  internet_to_protected:
-    interfaces: {{ eth0: in }}
-    default_action: drop
-    rules: {{ 10: {{ action: accept, state: [established] }} }}
-  protected_to_internet:
-    interfaces: {{ eth2: in }}
-    default_action: accept
-    rules: {{ 10: {{ action: drop, state: [invalid] }} }}
-"""
+EXAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../examples/pair/steadynat.yaml")
 
 
 class Router:
@@ -167,16 +139,23 @@ def find(tree, name):
             yield from find(value, name)
 
 
-def write_config(directory, binaries, interval="100ms", commit="continuous", mapping="fully-random", preempt=True):
-    """One file and one key for both routers."""
+def write_config(directory, binaries, interval="100ms", commit="continuous", mapping="fully-random"):
+    """The example's file with a few values of its own, and a key: the same for both routers."""
     key_file = os.path.join(directory, "sync.key")
-    from .netns import run
     key = run([os.path.join(binaries, "natctl"), "keygen"]).stdout
     descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(key)
+    with open(EXAMPLE, encoding="utf-8") as file:
+        text = file.read()
+    for old, new in (("advertise_interval: 1s", f"advertise_interval: {interval}"),
+                     ("key_file: /etc/steadynat/sync.key", f"key_file: {key_file}"),
+                     ("commit: continuous", f"commit: {commit}"),
+                     ("translate_to: 10.10.0.101 }", f"translate_to: 10.10.0.101, port_mapping: {mapping} }}")):
+        if text.count(old) != 1:
+            raise ValueError(f"{EXAMPLE}: expected exactly one '{old}'")
+        text = text.replace(old, new)
     path = os.path.join(directory, "steadynat.yaml")
-    with open(path, "w", encoding="ascii") as file:
-        file.write(CONFIG.format(interval=interval, commit=commit, mapping=mapping, key_file=key_file,
-                                 preempt="true" if preempt else "false"))
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
     return path

@@ -103,7 +103,7 @@ class Lab:
     def sniff(self, router):
         """What this router sends at its WAN and its LAN."""
         port = router.name.lower()
-        return [Sniffer(self.network.switches[switch], port) for switch in ("wan", "lan")]
+        return [Sniffer(self.network.switches[switch].namespace, port) for switch in ("wan", "lan")]
 
     # --- judging
 

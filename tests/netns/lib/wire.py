@@ -47,21 +47,23 @@ class ArpObserver:
 
 
 class Sniffer:
-    """VRRP adverts and ARP frames that one router sends at one switch, with the moment of each."""
+    """VRRP adverts and ARP frames that come in at an interface, with the moment of each. At a switch's port that is what
+    the router behind it sends, also while the port is unplugged; at a host it is what everybody there can hear."""
 
     # arp, or ip with protocol 112: everything else is thrown away in the kernel.
     FILTER = [(0x28, 0, 0, 12), (0x15, 3, 0, ETH_P_ARP), (0x15, 0, 3, 0x0800), (0x30, 0, 0, 23), (0x15, 0, 1, 112),
               (0x06, 0, 0, 65535), (0x06, 0, 0, 0)]
 
-    def __init__(self, switch, port):
+    def __init__(self, namespace, interface):
         program = b"".join(struct.pack("HBBI", *instruction) for instruction in self.FILTER)
         self._program = ctypes.create_string_buffer(program, len(program))
-        with switch.namespace.inside():
+        with namespace.inside():
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
             head = struct.pack("HL", len(self.FILTER), ctypes.addressof(self._program))
             self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, head)
-            self._socket.bind((port, ETH_P_ALL))
-        self.frames = []  # (CLOCK_MONOTONIC ns, source MAC, "advert" or "arp", priority or sender address)
+            self._socket.bind((interface, ETH_P_ALL))
+        # (CLOCK_MONOTONIC ns, sender's IP address, "arp" or "advert", priority of an advert)
+        self.frames = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -74,13 +76,12 @@ class Sniffer:
             at = time.monotonic_ns()
             if direction == socket.PACKET_OUTGOING or len(data) < 34:
                 continue
-            source = text_of(data[6:12])
             if struct.unpack_from("!H", data, 12)[0] == ETH_P_ARP:
-                self.frames.append((at, source, "arp", socket.inet_ntoa(data[28:32])))
+                self.frames.append((at, socket.inet_ntoa(data[28:32]), "arp", None))
             else:
                 header = 14 + (data[14] & 15) * 4
                 if len(data) >= header + 8:
-                    self.frames.append((at, source, "advert", data[header + 2]))
+                    self.frames.append((at, socket.inet_ntoa(data[26:30]), "advert", data[header + 2]))
 
     def since(self, at):
         return [frame for frame in self.frames if frame[0] >= at]
