@@ -1,0 +1,124 @@
+// The screens of `natctl show` and `natctl sync verify`.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "natctl/json_reader.hpp"
+#include "natctl/report.hpp"
+
+namespace natctl {
+namespace {
+
+std::string shown(const Json& value) {
+  return value.is_string() ? value.get<std::string>() : dump(value, -1);
+}
+
+std::string counter_lines(const Json& counters, std::string_view indentation) {
+  std::string out;
+  if (!counters.is_object()) return out;
+  std::size_t width = 0;
+  for (const auto& [name, value] : counters.items()) width = std::max(width, name.size());
+  for (const auto& [name, value] : counters.items())
+    out += fmt::format("{}{:<{}}  {}\n", indentation, name, width, shown(value));
+  return out;
+}
+
+/// Every field but these, one a line; counters below.
+std::string field_lines(const Json& object, std::string_view indentation) {
+  std::string out;
+  for (const auto& [name, value] : object.items()) {
+    if (name == "counters" || name == "transitions" || name == "instances" || name == "groups") continue;
+    out += fmt::format("{}{:<18}  {}\n", indentation, name, shown(value));
+  }
+  return out + counter_lines(field(object, "counters"), indentation);
+}
+
+std::string whole(const std::string& body) {
+  const Json json = parse_json(body);
+  return json.is_object() ? field_lines(json, "") : body + "\n";
+}
+
+}  // namespace
+
+std::string vrrp_details(const std::string& body) {
+  const Json json = parse_json(body);
+  if (!json.is_object()) return body + "\n";
+  std::string out = field_lines(json, "");
+  for (const Json& group : array_of(json, "groups")) {
+    if (!group.is_object()) continue;
+    out += fmt::format("\ngroup {}\n", text_of(group, "name")) + field_lines(group, "  ");
+    for (const Json& instance : array_of(group, "instances"))
+      if (instance.is_object())
+        out += fmt::format("  instance {}\n", text_of(instance, "name")) + field_lines(instance, "    ");
+  }
+  return out;
+}
+
+std::string sync_details(const std::string& body) {
+  return whole(body);
+}
+
+std::string nat_details(const std::string& body) {
+  return whole(body);
+}
+
+std::string event_list(const std::string& body) {
+  const Json json = parse_json(body);
+  std::string out;
+  for (const Json& group : array_of(json, "groups"))
+    for (const Json& event : array_of(group, "transitions")) {
+      out += fmt::format("{}  {}  {} -> {}  term {:.0f}  {}\n", text_of(event, "at"), text_of(group, "name"),
+                         text_of(event, "from"), text_of(event, "to"),
+                         number_of(field(event, "term"), "counter"), text_of(event, "cause"));
+      for (const Json& point : array_of(event, "timeline"))
+        out += fmt::format("    +{:9.3f} ms  {}\n", number_of(point, "after_ms"), text_of(point, "what"));
+    }
+  return out.empty() ? "no change of state so far\n" : out;
+}
+
+std::string events_json(const std::string& body) {
+  const Json json = parse_json(body);
+  Json groups = Json::array();
+  for (const Json& group : array_of(json, "groups"))
+    groups.push_back(Json{{"name", text_of(group, "name")}, {"transitions", array_of(group, "transitions")}});
+  return dump(Json{{"groups", std::move(groups)}}, 2) + "\n";
+}
+
+std::string connection_list(const std::string& body) {
+  const Json json = parse_json(body);
+  // A plain list, or one list per cache.
+  const auto lines = [](const Json& list, const std::string& before) {
+    std::string out;
+    for (const Json& item : list) out += before + shown(item) + "\n";
+    return out;
+  };
+  if (json.is_array()) return lines(json, "");
+  if (!json.is_object()) return body + "\n";
+  std::string out;
+  for (const auto& [name, value] : json.items())
+    out += value.is_array() ? lines(value, name + "  ") : fmt::format("{}  {}\n", name, shown(value));
+  return out;
+}
+
+Verdict verify_result(const std::string& body) {
+  const Json json = parse_json(body);
+  if (!field(json, "differ").is_number()) return {body + "\n", 1};
+  const double differ = number_of(json, "differ");
+  std::string out = fmt::format("{:.0f} differ\n", differ);
+  for (const auto& [name, value] : json.items()) {
+    if (name == "differ") continue;
+    if (value.is_array()) {
+      for (const Json& flow : value) out += fmt::format("  {}\n", shown(flow));
+    } else {
+      out += fmt::format("  {}: {}\n", name, shown(value));
+    }
+  }
+  return {out, differ == 0 ? 0 : 1};
+}
+
+std::string indented(const std::string& text) {
+  const Json json = parse_json(text);
+  return json.is_null() ? text + "\n" : dump(json, 2) + "\n";
+}
+
+}  // namespace natctl

@@ -1,0 +1,162 @@
+#include "natctl/io/cli.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <vector>
+
+#include "common/io/options.hpp"
+#include "common/settings.hpp"
+
+namespace natctl::io {
+namespace {
+
+constexpr const char* kPurpose =
+    "Watches and steers a pair of routers that fail over with all their connections.\n"
+    "The options may stand anywhere on the line.";
+
+struct Leaf {
+  const char* name;
+  const char* help;
+  Command command;
+};
+
+constexpr Leaf kSync[] = {
+    {"verify", "Compare the connections of both kernels and name those that differ", Command::sync_verify},
+    {"resync", "Fetch everything from the other router again", Command::sync_resync},
+    {"flush", "Forget the connections of the other router that are not in the kernel", Command::sync_flush},
+    {"commit", "Write the connections of the other router into the kernel now", Command::sync_commit},
+};
+constexpr Leaf kNat[] = {
+    {"check", "Try the table on the kernel without changing it", Command::nat_check},
+    {"apply", "Have the agent load the table again", Command::nat_apply},
+    {"clear", "Delete the table inet steadynat: nothing is translated or kept out any more",
+     Command::nat_clear},
+};
+constexpr Leaf kShow[] = {
+    {"vrrp", "Groups, instances and their counters", Command::show_vrrp},
+    {"sync", "The link to the other router and its counters", Command::show_sync},
+    {"nat", "The table, its gates and counters", Command::show_nat},
+    {"connections", "The connections that are replicated", Command::show_connections},
+    {"events", "The last changes of state and what happened when in each", Command::show_events},
+};
+
+CLI::App* add_leaf(CLI::App& parent, const Leaf& leaf, Invocation& into) {
+  CLI::App* sub = parent.add_subcommand(leaf.name, leaf.help);
+  sub->callback([&into, command = leaf.command] { into.command = command; });
+  return sub;
+}
+
+template <std::size_t N>
+void add_family(CLI::App& app, const char* name, const char* help, const Leaf (&leaves)[N],
+                Invocation& into) {
+  CLI::App* family = app.add_subcommand(name, help);
+  family->require_subcommand(1);
+  for (const Leaf& leaf : leaves) add_leaf(*family, leaf, into);
+}
+
+void add_options(CLI::App& app, Invocation& into) {
+  app.add_option("--config", into.options.config, "Configuration file of the pair")
+      ->type_name("FILE")
+      ->capture_default_str();
+  app.add_option("--node", into.options.node, "Name of this router in the file (default: the host name)")
+      ->type_name("NAME");
+  app.add_option("--run-dir", into.options.run_dir, "Directory for sockets and state")
+      ->type_name("DIR")
+      ->capture_default_str();
+  app.add_flag("--json", into.json, "Print JSON");
+  app.set_version_flag("--version", "natctl " + std::string(common::io::version()));
+}
+
+void add_commands(CLI::App& app, Invocation& into) {
+  add_leaf(
+      app,
+      {"status", "Is the pair ready to fail over? (exit code 0 yes, 1 no, 3 no answer)", Command::status},
+      into);
+  CLI::App* switchover =
+      add_leaf(app, {"switchover", "Hand a group over to the other router", Command::switchover}, into);
+  switchover->add_option("GROUP", into.group, "Name of the group (default: the only one)");
+  switchover->add_flag("--force", into.force, "Even if the other router is not ready; connections may break");
+  CLI::App* release = add_leaf(
+      app, {"release", "Let a router have a group back that was switched over", Command::release}, into);
+  release->add_option("GROUP", into.group, "Name of the group (default: the only one)");
+  add_family(app, "show", "Details", kShow, into);
+  add_family(app, "sync", "The connections that the two routers share", kSync, into);
+  add_family(app, "nat", "The nftables table", kNat, into);
+  add_leaf(app, {"check", "Check the configuration file", Command::check}, into);
+  add_leaf(app, {"keygen", "Print a fresh key for the sync link", Command::keygen}, into);
+  CLI::App* agent =
+      add_leaf(app, {"agent", "Keep the nftables table, in the foreground", Command::agent}, into);
+  agent->add_flag("--check", into.options.check, "Check the configuration and exit");
+  agent->add_flag("--debug", into.options.debug, "Log more");
+}
+
+std::string enumerate(const std::vector<std::string_view>& words) {
+  std::string all;
+  for (const std::string_view word : words) all += (all.empty() ? "" : ", ") + std::string(word);
+  return all;
+}
+
+/// Says which word was not understood, or what may follow: CLI11 only says that a command is missing.
+std::string explain(CLI::App& app, int argc, const char* const* argv, const std::string& otherwise) {
+  CLI::App* at = &app;
+  std::string path = "natctl";
+  std::vector<std::string_view> names;
+  const auto enter = [&](CLI::App* next) {
+    at = next;
+    names.clear();
+    for (CLI::App* sub : at->get_subcommands([](CLI::App*) { return true; }))
+      names.push_back(sub->get_name());
+  };
+  enter(&app);
+  bool all_known = true;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const bool takes_value = word == "--config" || word == "--node" || word == "--run-dir";
+    if (takes_value) ++i;
+    if (word.starts_with("-")) {
+      all_known = all_known && (takes_value || word == "--json");
+      continue;
+    }
+    if (names.empty()) return otherwise;
+    if (std::ranges::find(names, word) == names.end()) {
+      const std::string hint = common::did_you_mean(word, names);
+      return fmt::format("{}: unknown command {}{}", path, common::quoted(word),
+                         hint.empty() ? "; there are " + enumerate(names) : hint);
+    }
+    enter(at->get_subcommand(word));
+    path += " " + word;
+  }
+  return names.empty() || !all_known
+             ? otherwise
+             : fmt::format("{}: a command is missing; one of {}", path, enumerate(names));
+}
+
+}  // namespace
+
+std::expected<Invocation, int> parse_command_line(int argc, const char* const* argv) {
+  Invocation result;
+  CLI::App app{kPurpose, "natctl"};
+  app.fallthrough();
+  app.require_subcommand(1);
+  add_options(app, result);
+  add_commands(app, result);
+  if (argc <= 1) {
+    std::fputs(app.help().c_str(), stderr);
+    return std::unexpected(common::io::kExitUsage);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help_or_version) {
+    return std::unexpected(app.exit(help_or_version));
+  } catch (const CLI::ParseError& error) {
+    const std::string line = explain(app, argc, argv, std::string("natctl: ") + error.what());
+    std::fprintf(stderr, "%s\nnatctl --help lists the commands.\n", line.c_str());
+    return std::unexpected(common::io::kExitUsage);
+  }
+  return result;
+}
+
+}  // namespace natctl::io

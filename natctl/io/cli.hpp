@@ -1,0 +1,43 @@
+#pragma once
+// The command line of natctl as a value.
+#include <expected>
+#include <string>
+
+#include "common/io/daemon.hpp"
+
+namespace natctl::io {
+
+enum class Command {
+  agent,
+  status,
+  check,
+  keygen,
+  switchover,
+  release,
+  sync_verify,
+  sync_resync,
+  sync_flush,
+  sync_commit,
+  nat_check,
+  nat_apply,
+  nat_clear,
+  show_vrrp,
+  show_sync,
+  show_nat,
+  show_connections,
+  show_events,
+};
+
+struct Invocation {
+  Command command = Command::status;
+  common::io::DaemonOptions options;  ///< config, node, run_dir; the rest is for agent only
+  bool json = false;
+  std::string group;  ///< empty: the only one
+  bool force = false;
+};
+
+/// What to do, or the code to exit with at once: 0 after --help and --version, 2 after a mistake (what is to
+/// be said has been printed).
+std::expected<Invocation, int> parse_command_line(int argc, const char* const* argv);
+
+}  // namespace natctl::io
