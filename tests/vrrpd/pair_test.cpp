@@ -1,16 +1,649 @@
+// The scenarios that the pair must survive, with two engines on virtual time. Silence is counted from the last moment at
+// which packets would pass to the first at which they pass again.
 #include <catch2/catch.hpp>
+
+#include <algorithm>
 
 #include "pair.hpp"
 
 using namespace pair;
 
+namespace {
+
+/// 3 * interval + skew of the standby.
+Duration formula(const World& world, int priority = 100) { return common::down_interval(world.interval, priority); }
+Duration skew(const World& world) { return common::skew_time(world.interval, 100); }
+
+bool logged(const Node& node, const std::string& name) {
+  return std::find(node.logs.begin(), node.logs.end(), name) != node.logs.end();
+}
+
+void check_healthy(World& world, Node& master, Node& backup) {
+  CHECK(master.state() == GroupState::master);
+  CHECK(backup.state() == GroupState::backup);
+  CHECK(master.serves());
+  CHECK_FALSE(backup.has_addresses());
+  CHECK_FALSE(backup.agent.open);
+  CHECK(master.status().reasons == std::vector<std::string>{});
+  CHECK(backup.status().reasons == std::vector<std::string>{});
+  for (Node& node : world.nodes) {
+    CHECK(node.counter("late_ready") == 0);
+    CHECK(node.counter("deadline_opened") == 0);
+  }
+}
+
+}  // namespace
+
 TEST_CASE("first start: the preferred router becomes master, the other its complete backup", "[pair]") {
   World world;
   world.settle();
+  check_healthy(world, world.r1(), world.r2());
+  CHECK(world.r1().hooks == std::vector<std::string>{"GROUP MAIN-GW BACKUP", "GROUP MAIN-GW MASTER"});
+  CHECK(world.r2().hooks == std::vector<std::string>{"GROUP MAIN-GW BACKUP"});
+  CHECK(world.r2().adverts == 0);
+  world.run(60s);
+  CHECK(world.longest_silence == 0ms);
+  CHECK(world.r1().status().term.counter == 1);
+}
+
+TEST_CASE("power cut of the master: takeover after the formula; power back: the newer term stays, then failback", "[pair]") {
+  const Duration interval = GENERATE(100ms, 1000ms, 250ms);
+  World world(interval);
+  world.settle();
+  world.run(GENERATE(1ms, 30ms, 99ms));
+  world.r1().cut_power();
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 10 * interval));
+  CHECK(world.longest_silence < formula(world) + 10ms);
+  CHECK(world.r2().counter("late_ready") == 0);
+  world.run(20 * interval + 5s);
+  CHECK(world.r1().state() == GroupState::master);  // it cannot know
+
+  world.forget();
+  world.r1().restore_power();
+  const Time back = world.now;
+  REQUIRE(world.until([&] { return world.r1().state() == GroupState::backup; }, 2 * interval));
+  CHECK(world.now - back < interval + 60ms);
+  CHECK_FALSE(world.r1().has_addresses());
+  CHECK(world.r2().serves());
+  CHECK(world.r2().status().term.node == "R2");
+  const int goodbyes = world.r1().goodbyes;
+  CHECK(goodbyes == 0);  // a priority 0 would speak against the living master
+
+  REQUIRE(world.until([&] { return world.r1().serves(); }, 20 * interval + 10s));
+  world.run(5 * interval);
+  check_healthy(world, world.r1(), world.r2());
+  CHECK(world.longest_silence < 20ms);
+  CHECK(world.r2().counter("overslept") == 0);
+}
+
+TEST_CASE("power back: a hand of adverts before the link reports does not move the newer term", "[pair]") {
+  World world;
+  world.settle();
+  world.r1().cut_power();
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 1s));
+  world.run(3s);
+  // The segments first, the link 300 ms later.
+  world.forget();
+  world.r1().plugged["wan"] = world.r1().plugged["lan"] = true;
+  world.run(300ms);
+  CHECK(world.r2().state() == GroupState::master);
+  CHECK_FALSE(world.r1().agent.open);  // in doubt: gate shut
+  CHECK(world.r1().counter("doubts") == 1);
+  const int sent = world.r1().adverts;
+  world.run(100ms);
+  CHECK(world.r1().adverts == sent);   // and silent
+  world.r1().plugged["sync"] = true;
+  REQUIRE(world.until([&] { return world.r1().state() == GroupState::backup; }, 200ms));
+  REQUIRE(world.until([&] { return world.r1().serves(); }, 5s));
+  world.run(1s);
+  check_healthy(world, world.r1(), world.r2());
+  CHECK(world.longest_silence < 20ms);
+}
+
+TEST_CASE("power back without the link: one master stays within heal_hold, and no preemption", "[pair]") {
+  World world;
+  world.settle();
+  world.r1().cut_power();
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 1s));
+  world.run(3s);
+  world.forget();
+  world.r1().plugged["wan"] = world.r1().plugged["lan"] = true;
+  world.run(1500ms);
+  CHECK(world.masters() == 1);
+  CHECK(world.r2().serves());
+  world.run(20s);
+  CHECK(world.r2().serves());
+  CHECK(world.longest_silence == 0ms);
+  CHECK_FALSE(world.r1().status().reasons.empty());
+}
+
+TEST_CASE("reboot of the old master: it waits for its replica and then asks", "[pair]") {
+  World world;
+  world.settle();
+  world.r1().cut_power();
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 1s));
+  world.run(2s);
+  world.forget();
+  world.r1().reboot();
+  world.r1().syncd.bulk_takes = 2s;
+  world.run(1900ms);
+  CHECK(world.r1().state() == GroupState::backup);
+  CHECK(world.r1().adverts == world.r1().adverts);
+  CHECK(world.r2().serves());
+  CHECK_FALSE(world.r1().status().reasons.empty());
+  REQUIRE(world.until([&] { return world.r1().serves(); }, 5s));
+  world.run(1s);
+  check_healthy(world, world.r1(), world.r2());
+  CHECK(world.longest_silence < 20ms);
+  CHECK(world.r1().status().term.counter == 3);  // it learned the terms of before its reboot
+}
+
+TEST_CASE("reboot of the old master with a dead link: it never preempts by timer", "[pair]") {
+  World world;
+  world.settle();
+  world.r1().cut_power();
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 1s));
+  world.forget();
+  world.r1().reboot();
+  world.r1().plugged["sync"] = false;
+  world.run(30s);
+  CHECK(world.r1().state() == GroupState::backup);
+  CHECK(world.longest_silence == 0ms);
+}
+
+TEST_CASE("carrier loss of a member: the group leaves, drained, and the peer claims at once", "[pair]") {
+  const Duration interval = GENERATE(100ms, 1000ms);
+  const std::string member = GENERATE("wan", "lan");
+  World world(interval);
+  world.settle();
+  world.run(37ms);
+  world.r1().set_carrier(member, false);
+  CHECK_FALSE(world.r1().agent.open);
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 10 * interval));
+  CHECK(world.longest_silence < 20ms);  // confirmed drain: no skew at all
+  CHECK(world.r1().state() == GroupState::fault);
+  CHECK_FALSE(world.r1().has_addresses());
+  world.run(3s);
+  world.forget();
+  world.r1().set_carrier(member, true);
+  REQUIRE(world.until([&] { return world.r1().serves(); }, 10s + 10 * interval));
+  world.run(5 * interval);
+  check_healthy(world, world.r1(), world.r2());
+  CHECK(world.longest_silence < 20ms);
+}
+
+TEST_CASE("carrier loss, and the peer does not confirm the drain: it follows after the skew", "[pair]") {
+  World world;
+  world.settle();
+  world.r1().syncd.confirms = false;
+  world.r1().syncd.answers = GENERATE(true, false);
+  world.r1().set_carrier("wan", false);
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 1s));
+  CHECK(world.longest_silence < skew(world) + 50ms);
+}
+
+TEST_CASE("carrier loss without a link: priority 0 on the other member", "[pair]") {
+  World world;
+  world.settle();
+  world.r1().plugged["sync"] = false;
+  world.run(1s);
+  world.forget();
+  world.r1().set_carrier("wan", false);
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 1s));
+  // The members that heard no priority 0 must miss an advert as well: an interval and an eighth at most.
+  CHECK(world.longest_silence < 125ms);
+}
+
+TEST_CASE("both routers lose a carrier for ten seconds", "[pair]") {
+  const bool first_is_master = GENERATE(true, false);
+  World world;
+  world.settle();
+  Node& first = first_is_master ? world.r1() : world.r2();
+  Node& second = first_is_master ? world.r2() : world.r1();
+  first.set_carrier("lan", false);
+  world.run(GENERATE(0ms, 1ms, 3ms, 20ms));
+  second.set_carrier("lan", false);
+  world.run(10s);
+  CHECK(world.masters() == 0);
+  CHECK(world.r1().state() == GroupState::fault);
+  world.forget();
+  first.set_carrier("lan", true);
+  world.run(1ms);
+  second.set_carrier("lan", true);
+  REQUIRE(world.until([&] { return world.r1().serves() || world.r2().serves(); }, 5s));
+  CHECK(world.longest_silence < formula(world) + 20ms);
+  REQUIRE(world.until([&] { return world.r1().serves(); }, 5s));
+  world.run(1s);
+  check_healthy(world, world.r1(), world.r2());
+}
+
+TEST_CASE("SIGTERM of the master's vrrpd: drained, the peer claims at once; restart: failback", "[pair]") {
+  const Duration interval = GENERATE(100ms, 1000ms);
+  World world(interval);
+  world.settle();
+  world.r1().terminate();
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 10 * interval));
+  CHECK(world.longest_silence < 20ms);
+  world.run(100ms);
+  CHECK(world.r1().finished);
+  CHECK(world.r1().hooks.back() == "GROUP MAIN-GW STOP");
+  CHECK_FALSE(world.r1().has_addresses());
+  world.run(5s);
+  world.forget();
+  world.r1().start();
+  REQUIRE(world.until([&] { return world.r1().serves(); }, 10s + 10 * interval));
+  world.run(5 * interval);
+  check_healthy(world, world.r1(), world.r2());
+  CHECK(world.longest_silence < 20ms);
+}
+
+TEST_CASE("SIGTERM of the backup's vrrpd says nothing and moves nothing", "[pair]") {
+  World world;
+  world.settle();
+  world.r2().terminate();
+  world.run(100ms);
+  CHECK(world.r2().finished);
+  CHECK(world.r2().adverts == 0);
+  CHECK(world.r1().serves());
+  CHECK(world.longest_silence == 0ms);
+}
+
+TEST_CASE("SIGKILL of the master's vrrpd: its last word does not hold the peer back", "[pair]") {
+  const Duration interval = GENERATE(100ms, 1000ms);
+  World world(interval);
+  world.settle();
+  world.r1().kill();
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 10 * interval));
+  CHECK(world.longest_silence < formula(world) + 10ms);
+  world.run(2500ms);
+  CHECK_FALSE(world.r1().has_addresses());  // their lifetime ended with vrrpd
+  world.run(5s);
+  world.forget();
+  world.r1().start();
+  REQUIRE(world.until([&] { return world.r1().serves(); }, 10s + 10 * interval));
+  CHECK(world.longest_silence < 20ms);
+}
+
+TEST_CASE("SIGKILL and restart before the peer has noticed: takes back at once", "[pair]") {
+  World world(1000ms);
+  world.settle();
+  world.r1().kill();
+  world.run(200ms);
+  world.r1().start();
+  REQUIRE(world.until([&] { return world.r1().state() == GroupState::master; }, 500ms));
+  CHECK(world.r2().state() == GroupState::backup);
+  CHECK(world.r1().status().term == common::Term{2, "R1"});
+  world.run(5s);
+  check_healthy(world, world.r1(), world.r2());
+}
+
+TEST_CASE("SIGSTOP for ten seconds: the peer takes over in time, and after SIGCONT nothing is sent unheard", "[pair]") {
+  const Duration interval = GENERATE(100ms, 1000ms);
+  World world(interval);
+  world.settle();
+  world.run(GENERATE(0ms, 55ms));
+  world.r1().stop();
+  world.r1().agent.open = false;  // the agent hears from syncd of the newer term; here: at once
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 10 * interval));
+  CHECK(world.longest_silence < formula(world) + 10ms);
+  world.run(10s);
+  world.forget();
+  const int adverts = world.r1().adverts, announces = world.r1().announces;
+  world.r1().go_on();
+  CHECK(world.r1().state() == GroupState::backup);
+  world.run(formula(world, 200));
+  CHECK(world.r1().adverts == adverts);
+  CHECK(world.r1().announces == announces);
+  CHECK(world.r2().serves());
+  CHECK(world.r1().counter("overslept") == 1);
+  REQUIRE(world.until([&] { return world.r1().serves(); }, 10s + 10 * interval));
+  CHECK(world.longest_silence < 20ms);
+}
+
+TEST_CASE("SIGSTOP of the standby's vrrpd: it does not claim when it wakes", "[pair]") {
+  World world;
+  world.settle();
+  world.r2().stop();
+  world.run(GENERATE(370ms, 450ms, 10000ms));
+  world.r2().go_on();
+  world.run(2s);
+  CHECK(world.r2().adverts == 0);
+  CHECK(world.r1().status().term.counter == 1);
+  CHECK(world.longest_silence == 0ms);
+}
+
+TEST_CASE("a lone master that was stopped goes on after one down interval", "[pair]") {
+  World world;
+  world.settle();
+  world.r2().kill();
+  world.r1().stop();
+  world.run(10s);
+  world.r1().go_on();
+  REQUIRE(world.until([&] { return world.r1().serves(); }, 500ms));
+}
+
+TEST_CASE("syncd killed on the standby, then on the master, restarted; then a power cut", "[pair]") {
+  World world;
+  world.settle();
+  for (Node* node : {&world.r2(), &world.r1()}) {
+    node->syncd.alive = false;
+    const auto client = *node->syncd.connection;
+    node->syncd.connection.reset();
+    node->feed(vrrpd::ClientClosed{client});
+    world.run(2s);
+    CHECK(world.r1().serves());
+    CHECK(world.r1().status().priority == (node == &world.r1() ? 190 : 200));
+    node->syncd = Syncd{};
+    node->connect(common::Role::syncd);
+    world.run(2s);
+  }
+  CHECK(world.longest_silence == 0ms);
+  check_healthy(world, world.r1(), world.r2());
+  world.forget();
+  world.r1().cut_power();
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 1s));
+  CHECK(world.longest_silence < formula(world) + 10ms);
+}
+
+TEST_CASE("natctl switchover on the master: stays for ten down intervals, until release", "[pair]") {
+  const Duration interval = GENERATE(100ms, 1000ms);
+  World world(interval);
+  world.settle();
+  world.r1().request("switchover");
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 1s));
+  CHECK(world.longest_silence < 12ms);
+  world.run(200ms);
+  REQUIRE(world.r1().replies.size() == 1);
+  CHECK(world.r1().replies[0].ok);
+  world.run(10 * formula(world));
+  check_healthy(world, world.r2(), world.r1());
+  CHECK(world.r1().status().held);
+  world.r1().request("release");
+  REQUIRE(world.until([&] { return world.r1().serves(); }, 2s));
+  CHECK(world.longest_silence < 12ms);
+  world.run(5 * interval);
+  check_healthy(world, world.r1(), world.r2());
+}
+
+TEST_CASE("natctl switchover on the backup: the old master is held", "[pair]") {
+  World world;
+  world.settle();
+  world.r2().request("switchover", {"MAIN-GW"});
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 1s));
+  REQUIRE(world.r2().replies.size() == 1);
+  CHECK(world.r2().replies[0].ok);
+  world.run(10s);
+  check_healthy(world, world.r2(), world.r1());
+  CHECK(world.r1().status().held);
+
+  SECTION("the peer's death ends the hold") {
+    world.r2().cut_power();
+    REQUIRE(world.until([&] { return world.r1().serves(); }, 1s));
+    CHECK_FALSE(world.r1().status().held);
+  }
+  SECTION("a switchover back ends it too") {
+    world.r1().request("switchover");
+    REQUIRE(world.until([&] { return world.r1().serves(); }, 1s));
+    CHECK_FALSE(world.r1().status().held);
+    CHECK(world.r2().status().held);
+  }
+}
+
+TEST_CASE("natctl switchover is refused with the reason", "[pair]") {
+  World world;
+  world.settle();
+  const auto refused = [&](const std::string& why) {
+    world.r1().request("switchover");
+    world.run(200ms);
+    REQUIRE_FALSE(world.r1().replies.empty());
+    CHECK_FALSE(world.r1().replies.back().ok);
+    CHECK_THAT(world.r1().replies.back().error, Catch::Contains(why));
+    CHECK(world.r1().serves());
+  };
+  SECTION("link down") {
+    world.r1().plugged["sync"] = false;
+    world.run(1s);
+    refused("link is down");
+    world.r1().request("switchover", {"--force"});
+    REQUIRE(world.until([&] { return world.r2().serves(); }, 1s));
+    CHECK(world.r1().state() == GroupState::backup);
+  }
+  SECTION("peer's vrrpd dead") {
+    world.r2().kill();
+    world.run(100ms);
+    refused("does not answer");
+  }
+  SECTION("peer in fault") {
+    world.r2().set_carrier("wan", false);
+    world.run(100ms);
+    refused("fault");
+  }
+  SECTION("peer not complete") {
+    world.r2().syncd.complete = false;
+    world.r2().syncd.linked_since = world.now;
+    world.run(100ms);
+    refused("all connections");
+  }
+  SECTION("the drain is not confirmed") {
+    world.r1().syncd.confirms = false;
+    refused("did not confirm");
+    CHECK(world.r1().counter("handover_aborted") == 1);
+    CHECK(world.r1().status().term.counter == 1);
+  }
+  SECTION("unknown group") {
+    world.r1().request("switchover", {"NO-SUCH"});
+    world.run(10ms);
+    CHECK_THAT(world.r1().replies.back().error, Catch::Contains("MAIN-GW"));
+  }
+}
+
+TEST_CASE("a handover that is not confirmed backs off: the gate is not shut again and again", "[pair]") {
+  World world;
+  world.settle();
+  world.r1().request("switchover");
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 1s));
+  world.run(2s);
+  world.r2().syncd.confirms = false;
+  world.r1().request("release");
+  world.run(20s);
+  CHECK(world.r2().state() == GroupState::master);
+  const auto aborted = world.r2().counter("handover_aborted");
+  CHECK(aborted >= 3);
+  CHECK(aborted <= 6);  // 0, 1, 3, 7, 15 s
+  world.r2().syncd.confirms = true;
+  REQUIRE(world.until([&] { return world.r1().serves(); }, 10s));
+}
+
+TEST_CASE("the link alone is cut and comes back: nothing moves", "[pair]") {
+  World world;
+  world.settle();
+  world.r1().plugged["sync"] = false;
+  world.run(10s);
+  CHECK(world.r1().serves());
+  CHECK_FALSE(world.r1().status().reasons.empty());
+  CHECK_FALSE(world.r2().status().reasons.empty());
+  world.r1().plugged["sync"] = true;
+  world.run(2s);
+  check_healthy(world, world.r1(), world.r2());
+  CHECK(world.longest_silence == 0ms);
+  CHECK(world.r1().status().term.counter == 1);
+}
+
+TEST_CASE("the segments alone are cut: the link's witness holds the backup, then it claims and the newer term wins", "[pair]") {
+  World world;
+  world.settle();
+  world.r1().plugged["wan"] = world.r1().plugged["lan"] = false;
+  world.run(3s);
+  CHECK(world.r2().state() == GroupState::backup);
+  CHECK(logged(world.r2(), "witness_hold"));
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 1s));
+  world.run(10ms);
+  CHECK(world.r1().state() == GroupState::backup);  // told through the link
+}
+
+TEST_CASE("one segment is cut between the routers: nobody moves", "[pair]") {
+  World world;
+  world.settle();
+  world.r1().plugged["wan"] = false;
+  world.run(10s);
   CHECK(world.r1().state() == GroupState::master);
   CHECK(world.r2().state() == GroupState::backup);
+}
+
+TEST_CASE("a participant that never answers: addresses after prepare_timeout, the gate at its deadline", "[pair]") {
+  World world;
+  world.settle();
+  world.r2().syncd.answers = false;
+  world.r1().cut_power();
+  REQUIRE(world.until([&] { return world.r2().has_addresses(); }, 2s));
+  CHECK(world.longest_silence < formula(world) + 1020ms);
+  CHECK_FALSE(world.r2().agent.open);
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 6s));
+  CHECK(world.r2().counter("deadline_opened") == 1);
+  CHECK(world.r2().counter("prepare_timeout") == 1);
+}
+
+TEST_CASE("a participant that answers late: the gate opens with its answer", "[pair]") {
+  World world;
+  world.settle();
+  world.r2().syncd.ready_after = 2s;
+  world.r1().cut_power();
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 4s));
+  CHECK(world.r2().counter("late_ready") == 1);
+  CHECK(world.r2().counter("deadline_opened") == 0);
+}
+
+TEST_CASE("a dead agent or syncd is counted, not waited for", "[pair]") {
+  World world;
+  world.settle();
+  const auto client = *world.r2().syncd.connection;
+  world.r2().syncd.alive = false;
+  world.r2().syncd.connection.reset();
+  world.r2().feed(vrrpd::ClientClosed{client});
+  world.run(1s);
+  world.forget();
+  world.r1().cut_power();
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 1s));
+  CHECK(world.longest_silence < formula(world, 90) + 10ms);
+  CHECK(world.r2().counter("absent_participant") == 1);
+}
+
+TEST_CASE("an agent that is restarted on the master keeps its gate or is asked anew", "[pair]") {
+  World world;
+  world.settle();
+  Node& r1 = world.r1();
+  r1.feed(vrrpd::ClientClosed{*r1.agent.connection});
+  const bool knows = GENERATE(true, false);
+  if (!knows) r1.agent = Agent{};
+  world.run(100ms);
+  world.forget();
+  r1.connect(common::Role::agent);
+  REQUIRE(world.until([&] { return r1.serves(); }, 100ms));
+  world.run(1s);
+  if (knows) CHECK(world.longest_silence == 0ms);
+  CHECK(r1.counter("late_ready") == 0);
+  check_healthy(world, r1, world.r2());
+}
+
+TEST_CASE("a forged or stray priority 0 on one member does not move the group", "[pair]") {
+  World world;
+  world.settle();
+  const bool linked = GENERATE(true, false);
+  if (!linked) {
+    world.r1().plugged["sync"] = false;
+    world.run(1s);
+  }
+  const std::string member = GENERATE("wan", "lan");
+  for (int i = 0; i < 100; ++i) {
+    world.forge(1, member, member == "wan" ? 1 : 2, 0, 100ms);
+    world.run(std::chrono::milliseconds(7 + i));
+  }
+  CHECK(world.r2().adverts == 0);
+  CHECK(world.r1().status().term.counter == 1);
+}
+
+TEST_CASE("a forged priority 0 on all members: the link knows better", "[pair]") {
+  World world;
+  world.settle();
+  world.forge(1, "wan", 1, 0, 100ms);
+  world.forge(1, "lan", 2, 0, 100ms);
+  world.run(5s);
+  CHECK(world.r2().adverts == 0);
+  CHECK(world.longest_silence == 0ms);
+}
+
+TEST_CASE("forged lower adverts are answered, not obeyed; forged higher ones from a foreign router are obeyed", "[pair]") {
+  World world;
+  world.settle();
+  const int sent = world.r1().adverts;
+  for (int i = 0; i < 1000; ++i) world.forge(0, "wan", 1, 50, 100ms);
+  CHECK(world.r1().adverts - sent <= 2);  // however many: bounded
+  world.run(2s);
   CHECK(world.r1().serves());
-  CHECK(world.r2().syncd.complete);
-  CHECK(world.r1().status().reasons == std::vector<std::string>{});
-  CHECK(world.r2().status().reasons == std::vector<std::string>{});
+  world.forge(0, "wan", 1, 250, 100ms);
+  CHECK(world.r1().state() == GroupState::backup);  // RFC 9568 6.4.3: the peer says it is not its
+}
+
+TEST_CASE("two routers that start together with no preference agree on one master", "[pair]") {
+  World world(100ms, [](int, common::Config& config) {
+    config.vrrp->groups[0].priority = config.vrrp->groups[0].peer_priority = 100;
+  });
+  world.settle();
+  world.run(5s);
+  CHECK(world.masters() == 1);
+}
+
+TEST_CASE("without preempt the lower router keeps the group", "[pair]") {
+  World world(100ms, [](int, common::Config& config) { config.vrrp->groups[0].preempt = false; });
+  world.settle();
+  world.r1().cut_power();
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 1s));
+  world.run(1s);
+  world.r1().restore_power();
+  world.run(20s);
+  check_healthy(world, world.r2(), world.r1());
+}
+
+TEST_CASE("preempt_delay counts from the complete replica", "[pair]") {
+  World world(100ms, [](int, common::Config& config) { config.vrrp->groups[0].preempt_delay = 5s; });
+  world.settle();
+  world.r1().cut_power();
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 1s));
+  world.run(1s);
+  world.r1().reboot();
+  REQUIRE(world.until([&] { return world.r1().syncd.complete; }, 5s));
+  world.run(4900ms);
+  CHECK(world.r2().serves());
+  REQUIRE(world.until([&] { return world.r1().serves(); }, 500ms));
+}
+
+TEST_CASE("a standby that was up before: terms of a forgetful master are raised, not ignored", "[pair]") {
+  World world;
+  world.r2().stored[std::string(kGroup)] = common::Term{7, "R2"};
+  world.r2().kill();
+  world.run(3s);
+  CHECK(world.r1().serves());
+  CHECK(world.r1().status().term.counter == 1);
+  world.r2().start();
+  world.run(3s);
+  check_healthy(world, world.r1(), world.r2());
+  CHECK(world.r1().status().term == common::Term{8, "R1"});
+}
+
+TEST_CASE("vrrpd alone, without sync and nat, is a plain VRRP router", "[pair]") {
+  World world(100ms, [](int, common::Config& config) {
+    config.sync.reset();
+    config.nat.reset();
+  });
+  world.run(1s);
+  CHECK(world.r1().state() == GroupState::master);
+  CHECK(world.r1().has_addresses());
+  world.r1().cut_power();
+  REQUIRE(world.until([&] { return world.r2().state() == GroupState::master; }, 400ms));
+  world.run(1s);
+  world.r1().restore_power();
+  world.run(200ms);  // the higher priority wins at once (RFC 9568 6.4.3)
+  CHECK(world.r1().state() == GroupState::master);
+  CHECK(world.r2().state() == GroupState::backup);
+  CHECK_FALSE(world.r2().has_addresses());
 }
