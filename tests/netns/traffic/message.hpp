@@ -29,6 +29,12 @@ struct Message {
 };
 static_assert(sizeof(Message) == 24);
 
+/// The answer to a UDP message: the port it came from is where the NAT has put the flow, and must not change.
+struct EchoedMessage {
+  Message message;
+  std::uint64_t seen_port = 0;
+};
+
 /// First bytes of a download: how fast the server shall send.
 struct DownloadRequest {
   static constexpr std::uint64_t kMagic = 0x736e2d646f776e31;

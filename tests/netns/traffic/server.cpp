@@ -207,12 +207,13 @@ class Server::UdpEcho : public Watcher {
     for (int i = 0; i < 64; ++i) {
       sockaddr_in from{};
       socklen_t length = sizeof from;
-      char data[2048];
+      EchoedMessage echo;
       auto* address = reinterpret_cast<sockaddr*>(&from);
-      const ssize_t got = recvfrom(fd_.get(), data, sizeof data, 0, address, &length);
+      const ssize_t got = recvfrom(fd_.get(), &echo.message, sizeof echo.message, 0, address, &length);
       if (got < 0) return;
       ++server_.counters_.datagrams;
-      sendto(fd_.get(), data, static_cast<std::size_t>(got), 0, address, length);
+      echo.seen_port = ntohs(from.sin_port);
+      sendto(fd_.get(), &echo, sizeof echo, 0, address, length);
     }
   }
 

@@ -30,31 +30,38 @@ void UdpFlows::tick(Nanoseconds at) {
   }
 }
 
-void UdpFlows::Flow::ready(std::uint32_t, Nanoseconds at) {
-  Message message;
-  const ssize_t got = recv(fd.get(), &message, sizeof message, 0);
+void UdpFlows::Flow::ready(std::uint32_t, Nanoseconds) {
+  EchoedMessage echo;
+  const ssize_t got = recv(fd.get(), &echo, sizeof echo, 0);
   if (got < 0) {
     if (errno != EAGAIN) ++owner->refused_;
     return;
   }
-  if (got != sizeof message || !message.valid() || message.connection != id) {
+  const bool answered = got == sizeof echo, pushed = got == sizeof echo.message;
+  if ((!answered && !pushed) || !echo.message.valid() || echo.message.connection != id) {
     ++owner->wrong_;
     return;
   }
   ++received;
   ++owner->received_;
-  last = at;
+  if (!answered) return;
+  moved = moved || (port != 0 && port != echo.seen_port);
+  port = echo.seen_port;
 }
 
 void UdpFlows::clear() {
-  for (Flow& flow : flows_) flow.received = 0;
+  for (Flow& flow : flows_) {
+    flow.received = 0;
+    flow.moved = false;
+  }
 }
 
 Json UdpFlows::check() const {
   const auto reached = std::count_if(flows_.begin(), flows_.end(), [](const Flow& f) { return f.received > 0; });
+  const auto moved = std::count_if(flows_.begin(), flows_.end(), [](const Flow& f) { return f.moved; });
   Json result;
-  result.field("total", flows_.size()).field("reached", reached).field("sent", sent_).field("received", received_);
-  result.field("wrong", wrong_).field("refused", refused_);
+  result.field("total", flows_.size()).field("reached", reached).field("moved", moved);
+  result.field("sent", sent_).field("received", received_).field("wrong", wrong_).field("refused", refused_);
   return result;
 }
 

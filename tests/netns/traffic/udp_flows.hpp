@@ -25,6 +25,7 @@ class UdpFlows {
   UdpFlows(Loop& loop, const Settings& settings, Nanoseconds start);
   void tick(Nanoseconds at);
   void silence(bool on) { silent_ = on; }
+  /// From here on flows count as reached and as moved.
   void clear();
   Json check() const;
 
@@ -36,7 +37,8 @@ class UdpFlows {
     Fd fd;
     std::uint32_t id = 0, sequence = 0;
     std::uint64_t received = 0;
-    Nanoseconds last = 0;
+    std::uint64_t port = 0;  ///< that the server saw last
+    bool moved = false;      ///< it saw another one before
   };
 
   Loop& loop_;
