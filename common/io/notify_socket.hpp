@@ -1,6 +1,6 @@
 #pragma once
-// Unix sockets of the notify protocol: SEQPACKET, one message a packet. A client that does not read is disconnected
-// rather than waited for: state is told anew when it comes back.
+// Unix sockets of the notify protocol: SEQPACKET, one message a packet. A client that does not read is
+// disconnected rather than waited for: state is told anew when it comes back.
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -20,8 +20,8 @@ struct PeerCredentials {
   unsigned uid = 0, gid = 0;
 };
 
-/// `closed` is called once for every client that was connected, whoever ended it (close() and a full queue as well), and
-/// always from the loop: never from within send() or close(). No callback comes from the destructor.
+/// `closed` is called once for every client that was connected, whoever ended it (close() and a full queue as
+/// well), and always from the loop: never from within send() or close(). No callback comes from the destructor.
 class NotifyServer {
  public:
   struct Callbacks {
@@ -37,7 +37,7 @@ class NotifyServer {
   void send(std::uint64_t client, const NotifyMessage& message);
   void close(std::uint64_t client);
   std::uint64_t decode_errors() const;
-  std::uint64_t slow_clients() const;   ///< disconnected because their queue was full
+  std::uint64_t slow_clients() const;  ///< disconnected because their queue was full
 
  private:
   NotifyServer();
@@ -45,8 +45,8 @@ class NotifyServer {
   std::shared_ptr<State> state_;  // a callback may destroy us
 };
 
-/// Connects and keeps connected: tries again kReconnectEvery after a loss, so that any start order works. Every callback
-/// comes from the loop, never from within the constructor, send() or the destructor.
+/// Connects and keeps connected: tries again kReconnectEvery after a loss, so that any start order works.
+/// Every callback comes from the loop, never from within the constructor, send() or the destructor.
 class NotifyClient {
  public:
   struct Callbacks {
@@ -59,15 +59,15 @@ class NotifyClient {
   NotifyClient(Loop& loop, std::string path, Callbacks callbacks);
   ~NotifyClient();
   bool connected() const;
-  void send(const NotifyMessage& message);   ///< dropped when not connected
+  void send(const NotifyMessage& message);  ///< dropped when not connected
 
  private:
   struct State;
   std::shared_ptr<State> state_;  // a callback may destroy us
 };
 
-/// For commands, which may block: says Hello as `control`, sends one request and waits for its replies (put together when
-/// there are several). Everything else that the daemon sends on its own is passed over.
+/// For commands, which may block: says Hello as `control`, sends one request and waits for its replies (put
+/// together when there are several). Everything else that the daemon sends on its own is passed over.
 Result<Reply> ask(const std::string& path, Request request, Duration timeout);
 
 }  // namespace common::io
