@@ -31,7 +31,8 @@ def takeover_ms(pair, router, act):
         frames = [frame for frame in sniffers[address].since(at) if frame[2] == "arp" and frame[3] == address]
         return frames[0][0] if frames else None
 
-    times = [wait_until(lambda a=address: announced(a), 10, f"{router.name} announces {address}") for address in sniffers]
+    times = [wait_until(lambda a=address: announced(a), 10, f"{router.name} announces {address}")
+             for address in sniffers]
     for sniffer in sniffers.values():
         sniffer.close()
     require(router.addresses() == 2, f"{router.name} announces addresses that it does not have")
@@ -57,9 +58,8 @@ def test_frames():
     """What leaves the master: adverts that tshark finds right, and gratuitous ARP for each address."""
     pair = VrrpPair()
     capture = os.path.join(pair.directory, "wan.pcap")
-    tcpdump = pair.network.switches["wan"].namespace
-    dump = Process("tcpdump", ["tcpdump", "-U", "--immediate-mode", "-i", "br0", "-w", capture, "arp or proto 112"], tcpdump,
-                   os.path.join(pair.directory, "tcpdump.log"))
+    argv = ["tcpdump", "-U", "--immediate-mode", "-i", "br0", "-w", capture, "arp or proto 112"]
+    dump = Process("tcpdump", argv, pair.network.switches["wan"].namespace, os.path.join(pair.directory, "tcpdump.log"))
     wait_until(lambda: os.path.exists(capture), 5, "tcpdump runs")
     first, second = pair.start()
     time.sleep(0.5)
@@ -73,8 +73,8 @@ def test_frames():
         done = subprocess.run(argv, capture_output=True, text=True, check=True)
         return [line.split("\t") for line in done.stdout.splitlines()]
 
-    adverts = show(f"vrrp && eth.src == {mac}", "ip.src", "ip.dst", "ip.ttl", "ip.dsfield", "vrrp.virt_rtr_id", "vrrp.prio",
-                   "vrrp.checksum.status", "vrrp.ip_addr", "vrrp.short_adver_int", "eth.dst")
+    adverts = show(f"vrrp && eth.src == {mac}", "ip.src", "ip.dst", "ip.ttl", "ip.dsfield", "vrrp.virt_rtr_id",
+                   "vrrp.prio", "vrrp.checksum.status", "vrrp.ip_addr", "vrrp.short_adver_int", "eth.dst")
     require(len(adverts) > 3, "hardly any advert was sent")
     for advert in adverts:
         require(advert[:6] == ["10.10.0.102", "224.0.0.18", "255", "0xc0", "1", "200"], f"wrong advert: {advert}")
@@ -164,8 +164,8 @@ def test_carriers_lost_together():
     pair = VrrpPair()
     first, switch = pair.first, pair.network.switches["lan"].namespace
     for name, index in (("late0", 1000), ("other0", 1001)):
-        first.namespace.ip(f"link add {name} index {index} type veth peer name {name} index {index} netns {switch.name}",
-                           f"link set {name} up")
+        peer = f"peer name {name} index {index} netns {switch.name}"
+        first.namespace.ip(f"link add {name} index {index} type veth {peer}", f"link set {name} up")
         switch.ip(f"link set {name} up")
     first.namespace.ip("addr add 192.168.7.2/24 dev late0")
     first.configure(lan="late0")

@@ -110,8 +110,7 @@ common::Status Shell::open_server() {
   return {};
 }
 
-// --- events
-// --------------------------------------------------------------------------------------------------------
+// --- events --------------------------------------------------------------------------------------
 
 /// Results of actions are events too: they wait until all actions of this step are done.
 void Shell::feed(Event event) {
@@ -207,8 +206,7 @@ void Shell::reload() {
   log(LogLevel::info, "reloaded", "the configuration has been read anew");
 }
 
-// --- actions
-// -------------------------------------------------------------------------------------------------------
+// --- actions -------------------------------------------------------------------------------------
 
 void Shell::perform(const Action& action) {
   std::visit(common::Overload{[&](const SendAdvert& a) { adverts_.send(a); },
