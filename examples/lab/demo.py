@@ -26,9 +26,10 @@ from plot import Series, render  # noqa: E402
 from screen import Masters, Progress, table  # noqa: E402
 
 PICTURE = """
-  client1 192.168.100.11 --+              +-- R1 --+             +-- upstream 10.10.0.1 -- server 203.0.113.10
-                           |-- LAN switch-|   ||   |- WAN switch-|
-  client2 192.168.100.12 --+              +-- R2 --+             virtual addresses: 192.168.100.1 and 10.10.0.101
+  client1 192.168.100.11 --+               +-- R1 --+
+                           |- LAN switch --|   ||   |-- WAN switch -- 10.10.0.1 -- server 203.0.113.10
+  client2 192.168.100.12 --+               +-- R2 --+
+               virtual addresses: 192.168.100.1 for the clients, 10.10.0.101 towards the server
 """
 
 
@@ -65,22 +66,34 @@ class Run:
         before, then = self.last_echoed
         rate = (echoed - before) / ((at - then) / 1e9) if at > then else 0
         self.last_echoed = (echoed, at)
-        lively = sum(record["lively"] for record in records)
-        broken = sum(record["broken"] for record in records)
-        return (f"{self.seconds():6.1f} s  {self.states()}  {lively:5}/{self.total} connections alive, {broken} broken, "
-                f"{rate:7.0f} echoes/s, {sum(record['fresh_done'] for record in records)} new ones made")
+        total = {key: sum(record[key] for record in records) for key in ("lively", "broken", "fresh_done")}
+        return (
+            f"{self.seconds():6.1f} s  {self.states()}  {total['lively']:5}/{self.total} connections alive, "
+            f"{total['broken']} broken, {rate:7.0f} echoes/s, {total['fresh_done']} new ones made"
+        )
 
     def states(self):
         masters = self.masters.now()
-        return "  ".join(f"{name} {('MASTER' if name in masters else 'BACKUP') if host.powered else 'NO POWER':8}"
-                         for name, host in self.lab.network.routers.items())
+        return "  ".join(
+            f"{name} {('MASTER' if name in masters else 'BACKUP') if host.powered else 'NO POWER':8}"
+            for name, host in self.lab.network.routers.items()
+        )
 
     def go(self):
         options = self.options
-        self.progress.say(f"{self.seconds():6.1f} s  opening {options.connections} connections and {options.udp_flows} "
-                          "UDP flows, both clients from the same source ports")
-        plan = LoadPlan(connections=options.connections, uploads=2, downloads=2, new_rate=50,
-                        udp_flows=options.udp_flows, udp_interval_ms=500, udp_echo=True)
+        self.progress.say(
+            f"{self.seconds():6.1f} s  opening {options.connections} connections and {options.udp_flows} "
+            "UDP flows, both clients from the same source ports"
+        )
+        plan = LoadPlan(
+            connections=options.connections,
+            uploads=2,
+            downloads=2,
+            new_rate=50,
+            udp_flows=options.udp_flows,
+            udp_interval_ms=500,
+            udp_echo=True,
+        )
         self.lab.start_load(plan)
         self.lab.load.settle(3.0)
         for title, text, action, abrupt in self.pair.events():
@@ -101,30 +114,54 @@ class Run:
         load.ask_clients("udp-clear", "udp-clear")
         load.settle(1.2)
         reached = sum(check["udp"]["reached"] for check in load.ask_clients("check", "check"))
-        reached = max(0, reached - moved)  # another translated port is another flow, to whoever is at the far end
+        reached = max(
+            0, reached - moved
+        )  # another translated port is another flow, to whoever is at the far end
         broken = event.broken - self.broken_before
         self.broken_before = event.broken
         failed = len(event.fresh_failed)
-        self.rows.append([title, f"{self.seconds(event.at):.1f} s", event.connections - event.broken - event.stalled,
-                          broken, event.stalled, f"{reached}/{self.options.udp_flows}", failed,
-                          f"{event.silence_ms:.0f} ms"])
+        self.rows.append(
+            [
+                title,
+                f"{self.seconds(event.at):.1f} s",
+                event.connections - event.broken - event.stalled,
+                broken,
+                event.stalled,
+                f"{reached}/{self.options.udp_flows}",
+                failed,
+                f"{event.silence_ms:.0f} ms",
+            ]
+        )
         good = not broken and not event.stalled and reached == self.options.udp_flows and not failed
-        self.progress.say(f"{self.seconds():6.1f} s  {title}: silence {event.silence_ms:.0f} ms, "
-                          f"{'nothing lost' if good else f'{broken} broken, {event.stalled} stalled'}")
+        self.progress.say(
+            f"{self.seconds():6.1f} s  {title}: silence {event.silence_ms:.0f} ms, "
+            f"{'nothing lost' if good else f'{broken} broken, {event.stalled} stalled'}"
+        )
         return good
 
     def report(self):
         """Prints the tables; true when nothing was lost."""
-        print(f"\n{self.name}: {self.total} connections, {self.options.udp_flows} UDP flows, adverts every "
-              f"{self.options.interval:g} s\n")
-        print(table(["event", "at", "kept", "broken", "stalled", "UDP kept", "new failed", "longest silence"], self.rows))
-        print("\nwho was master when: " + ", ".join(
-            f"{name} from {self.seconds(at):.1f} s" for at, name in self.masters.changes()))
+        print(
+            f"\n{self.name}: {self.total} connections, {self.options.udp_flows} UDP flows, adverts every "
+            f"{self.options.interval:g} s\n"
+        )
+        print(
+            table(
+                ["event", "at", "kept", "broken", "stalled", "UDP kept", "new failed", "longest silence"],
+                self.rows,
+            )
+        )
+        print(
+            "\nwho was master when: "
+            + ", ".join(f"{name} from {self.seconds(at):.1f} s" for at, name in self.masters.changes())
+        )
         problems = self.pair.problems()
         for problem in problems:
             print(f"  {problem}")
-        lost = any(row[3] or row[4] or row[6] or row[5] != f"{self.options.udp_flows}/{self.options.udp_flows}"
-                   for row in self.rows)
+        lost = any(
+            row[3] or row[4] or row[6] or row[5] != f"{self.options.udp_flows}/{self.options.udp_flows}"
+            for row in self.rows
+        )
         return not lost and not problems
 
 
@@ -155,11 +192,14 @@ def interval_of(text):
 
 def parse():
     parser = argparse.ArgumentParser(prog="examples/demo", description=__doc__.split("\n\n", maxsplit=1)[0])
-    parser.add_argument("--compare", action="store_true",
-                        help="afterwards the same with Debian's keepalived and conntrackd")
+    parser.add_argument(
+        "--compare", action="store_true", help="afterwards the same with Debian's keepalived and conntrackd"
+    )
     parser.add_argument("--connections", type=int, default=2000, metavar="N")
     parser.add_argument("--udp-flows", type=int, default=100, metavar="N")
-    parser.add_argument("--interval", type=interval_of, default=0.1, metavar="TIME", help="of the adverts (100ms)")
+    parser.add_argument(
+        "--interval", type=interval_of, default=0.1, metavar="TIME", help="of the adverts (100ms)"
+    )
     parser.add_argument("--commit", choices=["continuous", "on-takeover"], default="continuous")
     parser.add_argument("--output", default="demo.svg", metavar="FILE", help="where the plot goes (demo.svg)")
     parser.add_argument("--logs", metavar="DIR", help="keep the daemons' logs there")

@@ -18,10 +18,22 @@ class SteadynatPair:
 
     def events(self):
         """(title, what the screen says, action, the master is cut off in the middle)"""
-        return [("power cut of R1", "R1 loses its power: unplugged from every switch and the link", self._cut, True),
-                ("power back on", "R1 has power again: two masters meet, R1 catches up and takes over", self._back, False),
-                ("natctl switchover", "the operator moves the group to R2", self._switch, False),
-                ("natctl release", "the operator lets R1 have the group back", self._release, False)]
+        return [
+            (
+                "power cut of R1",
+                "R1 loses its power: unplugged from every switch and the link",
+                self._cut,
+                True,
+            ),
+            (
+                "power back on",
+                "R1 has power again: two masters meet, R1 catches up and takes over",
+                self._back,
+                False,
+            ),
+            ("natctl switchover", "the operator moves the group to R2", self._switch, False),
+            ("natctl release", "the operator lets R1 have the group back", self._release, False),
+        ]
 
     def _cut(self):
         return self.first.host.power_cut()
@@ -128,17 +140,30 @@ class KeepalivedPair:
     def __init__(self, lab, options):
         self.lab = lab
         self._processes = {}
-        for host, priority, own, peer in ((lab.network.routers["R1"], 200, "10.10.10.2", "10.10.10.3"),
-                                          (lab.network.routers["R2"], 100, "10.10.10.3", "10.10.10.2")):
+        for host, priority, own, peer in (
+            (lab.network.routers["R1"], 200, "10.10.10.2", "10.10.10.3"),
+            (lab.network.routers["R2"], 100, "10.10.10.3", "10.10.10.2"),
+        ):
             directory = os.path.join(lab.directory, host.name)
             os.makedirs(directory, exist_ok=True)
             load_table(host)
             host.namespace.sysctl("net.netfilter.nf_conntrack_events", 1)
-            self._write(directory, "conntrackd.conf", CONNTRACKD.format(own=own, peer=peer, directory=directory))
-            script = self._write(directory, "notify", NOTIFY.format(config=f"{directory}/conntrackd.conf",
-                                                                    directory=directory), 0o755)
-            self._write(directory, "keepalived.conf", KEEPALIVED.format(
-                name=host.name, script=script, priority=priority, interval=options.interval))
+            self._write(
+                directory, "conntrackd.conf", CONNTRACKD.format(own=own, peer=peer, directory=directory)
+            )
+            script = self._write(
+                directory,
+                "notify",
+                NOTIFY.format(config=f"{directory}/conntrackd.conf", directory=directory),
+                0o755,
+            )
+            self._write(
+                directory,
+                "keepalived.conf",
+                KEEPALIVED.format(
+                    name=host.name, script=script, priority=priority, interval=options.interval
+                ),
+            )
             self._start(host, "conntrackd")
             self._start(host, "keepalived")
         time.sleep(4 * options.interval + 3)
@@ -156,16 +181,34 @@ class KeepalivedPair:
         if program == "conntrackd":
             argv = ["/usr/sbin/conntrackd", "-C", f"{directory}/conntrackd.conf"]
         else:
-            argv = ["/usr/sbin/keepalived", "-n", "-l", "-P", "-f", f"{directory}/keepalived.conf",
-                    "-p", f"{directory}/keepalived.pid", "-r", f"{directory}/vrrp.pid"]
-        self._processes[host.name, program] = Process(f"{host.name} {program}", argv, host.namespace,
-                                                      os.path.join(directory, f"{program}.out"))
+            argv = [
+                "/usr/sbin/keepalived",
+                "-n",
+                "-l",
+                "-P",
+                "-f",
+                f"{directory}/keepalived.conf",
+                "-p",
+                f"{directory}/keepalived.pid",
+                "-r",
+                f"{directory}/vrrp.pid",
+            ]
+        self._processes[host.name, program] = Process(
+            f"{host.name} {program}", argv, host.namespace, os.path.join(directory, f"{program}.out")
+        )
 
     def events(self):
-        return [("power cut of R1", "R1 loses its power: unplugged from every switch and the link", self._cut, True),
-                ("power back on", "R1 has power again and preempts", self._back, False),
-                ("keepalived stopped on R1", "the operator moves the group to R2", self._stop, False),
-                ("keepalived started on R1", "the operator lets R1 have the group back", self._restart, False)]
+        return [
+            (
+                "power cut of R1",
+                "R1 loses its power: unplugged from every switch and the link",
+                self._cut,
+                True,
+            ),
+            ("power back on", "R1 has power again and preempts", self._back, False),
+            ("keepalived stopped on R1", "the operator moves the group to R2", self._stop, False),
+            ("keepalived started on R1", "the operator lets R1 have the group back", self._restart, False),
+        ]
 
     def _first(self):
         return self.lab.network.routers["R1"]

@@ -5,7 +5,8 @@ import time
 
 
 class Progress:
-    """On a terminal one line that is rewritten; elsewhere a line every few seconds. `line()` makes its text."""
+    """On a terminal one line that is rewritten; elsewhere a line every few seconds. `line()` makes its
+    text."""
 
     def __init__(self, line):
         self._line = line
@@ -46,11 +47,17 @@ def table(head, rows):
     """Columns as wide as they need; text to the left, numbers to the right."""
     cells = [head] + [[str(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
-    numeric = [all(row[i][:1].isdigit() or row[i] in ("", "-") for row in cells[1:]) for i in range(len(head))]
+    numeric = [
+        all(row[i][:1].isdigit() or row[i] in ("", "-") for row in cells[1:]) for i in range(len(head))
+    ]
     lines = []
     for row in cells:
-        lines.append("  ".join(cell.rjust(width) if right else cell.ljust(width)
-                               for cell, width, right in zip(row, widths, numeric)).rstrip())
+        lines.append(
+            "  ".join(
+                cell.rjust(width) if right else cell.ljust(width)
+                for cell, width, right in zip(row, widths, numeric)
+            ).rstrip()
+        )
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
 
@@ -66,8 +73,11 @@ class Masters:
     def now(self):
         """Names of the routers whose adverts are being heard."""
         since = time.monotonic_ns() - self._patience
-        return {self._names[sender] for at, sender, kind, priority in self._sniffer.frames[-60:]
-                if kind == "advert" and at >= since and priority and sender in self._names}
+        return {
+            self._names[sender]
+            for at, sender, kind, priority in self._sniffer.frames[-60:]
+            if kind == "advert" and at >= since and priority and sender in self._names
+        }
 
     def changes(self):
         """(ns, name) of each first advert of a new master; a priority 0 resigns."""

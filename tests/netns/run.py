@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Runs the end-to-end tests: every function test_* of every test_*.py beside this file, each in namespaces of its own.
+"""Runs the end-to-end tests: every function test_* of every test_*.py beside this file, each in namespaces
+of its own.
 
     run.py [--soak] [--quick] [--list] [--logs DIR] [NAME...]     NAME: part of "file.function"
 """
@@ -29,18 +30,27 @@ FIRST = ["test_baseline.py", "test_milestone1.py"]
 def discover(arguments):
     """(name, function, timeout). A module may offer `cases(soak, quick)` that yields them itself."""
     tests = []
-    for file in sorted(os.listdir(HERE), key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name)):
+    for file in sorted(
+        os.listdir(HERE), key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name)
+    ):
         if not re.fullmatch(r"test_\w+\.py", file):
             continue
         module = importlib.import_module(file[:-3])
         if hasattr(module, "cases"):
-            found = [(name, function, limit) for name, function, limit in module.cases(arguments.soak, arguments.quick)]
+            found = [
+                (name, function, limit)
+                for name, function, limit in module.cases(arguments.soak, arguments.quick)
+            ]
         else:
-            found = [(name, function, getattr(function, "timeout", DEFAULT_TIMEOUT))
-                     for name, function in inspect.getmembers(module, inspect.isfunction)
-                     if name.startswith("test_") and function.__module__ == module.__name__]
+            found = [
+                (name, function, getattr(function, "timeout", DEFAULT_TIMEOUT))
+                for name, function in inspect.getmembers(module, inspect.isfunction)
+                if name.startswith("test_") and function.__module__ == module.__name__
+            ]
             found.sort(key=lambda item: inspect.getsourcelines(item[1])[1])
-        tests += [(f"{file[5:-3]}.{name.removeprefix('test_')}", function, limit) for name, function, limit in found]
+        tests += [
+            (f"{file[5:-3]}.{name.removeprefix('test_')}", function, limit) for name, function, limit in found
+        ]
     wanted = [re.compile(re.escape(name)) for name in arguments.names]
     return [test for test in tests if not wanted or any(pattern.search(test[0]) for pattern in wanted)]
 
@@ -54,6 +64,7 @@ def attempt(function, reason_file):
         text = str(failure)
     except Exception as error:  # the trace is in the log
         import traceback
+
         traceback.print_exc()
         text = f"{type(error).__name__}: {error}"
     with open(reason_file, "w", encoding="utf-8") as file:
@@ -95,10 +106,14 @@ def run_one(name, function, limit, logs):
 
 def main():
     parser = argparse.ArgumentParser(description="end-to-end tests in network namespaces")
-    parser.add_argument("--soak", action="store_true", help="every event five times, and once more with 1 s adverts")
+    parser.add_argument(
+        "--soak", action="store_true", help="every event five times, and once more with 1 s adverts"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer connections, one commit policy")
     parser.add_argument("--list", action="store_true", help="print the names only")
-    parser.add_argument("--logs", help="where the logs go (default: a new directory, removed when all is well)")
+    parser.add_argument(
+        "--logs", help="where the logs go (default: a new directory, removed when all is well)"
+    )
     parser.add_argument("names", nargs="*", help="run only tests whose name contains one of these")
     arguments = parser.parse_args()
     tests = discover(arguments)

@@ -1,4 +1,5 @@
-"""Is the measure right? A router that works must pass, and a failover that forgets every connection must fail."""
+"""Is the measure right? A router that works must pass, and a failover that forgets every connection must
+fail."""
 from lib.scenario import Lab
 from lib.static_router import load_table, take_addresses
 from lib.traffic import LoadPlan
@@ -26,8 +27,8 @@ def test_one_static_router_passes():
 
 
 def test_failover_without_sync_fails():
-    """Two nft routers that know nothing of each other, translation fully-random: the failover breaks the connections.
-    A measure that does not notice this would prove nothing."""
+    """Two nft routers that know nothing of each other, translation fully-random: the failover breaks the
+    connections. A measure that does not notice this would prove nothing."""
     lab = Lab()
     first, second = lab.network.routers["R1"], lab.network.routers["R2"]
     for router in (first, second):

@@ -1,4 +1,5 @@
-"""The main job: 200 connections through a silent power cut of the master, both routers with all three daemons."""
+"""The main job: 200 connections through a silent power cut of the master, both routers with all three
+daemons."""
 from lib.scenario import Lab, down_interval
 from lib.traffic import LoadPlan
 from lib.wait import require

@@ -1,8 +1,9 @@
 """A process with namespaces of its own for process ids and mounts.
 
-Everything that a test starts lives in a PID namespace, and every network namespace that it names is a mount in a private
-/run/netns. When the first process of the PID namespace ends, for whatever reason, the kernel ends all others and with
-them every network namespace, bridge and veth: nothing can be left behind, not even by SIGKILL.
+Everything that a test starts lives in a PID namespace, and every network namespace that it names is a mount
+in a private /run/netns. When the first process of the PID namespace ends, for whatever reason, the kernel
+ends all others and with them every network namespace, bridge and veth: nothing can be left behind, not even
+by SIGKILL.
 """
 import ctypes
 import os
@@ -31,8 +32,9 @@ def _mount(source, target, kind, flags=0):
 
 
 def _raise_priority():
-    """The silences that are measured shall be those of the routers, not of other jobs on the machine. Best effort. Within
-    a session nice values count; between sessions that of the session's scheduling group does."""
+    """The silences that are measured shall be those of the routers, not of other jobs on the machine. Best
+    effort. Within a session nice values count; between sessions that of the session's scheduling group
+    does."""
     try:
         with open("/proc/self/autogroup", "w", encoding="ascii") as file:
             file.write(str(NICE))
@@ -60,6 +62,7 @@ def _enter(function):
         code = stop.code if isinstance(stop.code, int) else 1
     except BaseException:  # the parent sees the code; the reason goes to the log
         import traceback
+
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -68,7 +71,8 @@ def _enter(function):
 
 
 class Isolated:
-    """Runs `function` as the first process of fresh namespaces. Its return value (0..255) is the exit code."""
+    """Runs `function` as the first process of fresh namespaces. Its return value (0..255) is the exit code.
+    """
 
     def __init__(self, function, log=None):
         self.started = time.monotonic()

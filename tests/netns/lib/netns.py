@@ -1,4 +1,5 @@
-"""Network namespaces, switches and cables. Switches are bridges in namespaces of their own, cables are veth pairs."""
+"""Network namespaces, switches and cables. Switches are bridges in namespaces of their own, cables are veth
+pairs."""
 import contextlib
 import ctypes
 import os
@@ -23,9 +24,13 @@ class CommandFailed(Exception):
 
 def run(argv, check=True, timeout=60, **arguments):
     """Runs a command to its end and returns its output; a failure carries what it said."""
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout, **arguments)
+    done = subprocess.run(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout, **arguments
+    )
     if check and done.returncode != 0:
-        raise CommandFailed(f"{' '.join(argv)}: exit {done.returncode}: {(done.stderr or done.stdout).strip()}")
+        raise CommandFailed(
+            f"{' '.join(argv)}: exit {done.returncode}: {(done.stderr or done.stdout).strip()}"
+        )
     return done
 
 
@@ -49,7 +54,8 @@ class Namespace:
 
     @contextlib.contextmanager
     def inside(self):
-        """The calling thread is in this namespace for a few statements: to open sockets, or files under /proc/sys."""
+        """The calling thread is in this namespace for a few statements: to open sockets, or files under
+        /proc/sys."""
         with Namespace._switching:
             home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -98,7 +104,8 @@ class Namespace:
 
 
 class RouteNetlink:
-    """Changes links without starting a program, so that a power cut hits all cables within a few milliseconds."""
+    """Changes links without starting a program, so that a power cut hits all cables within a few
+    milliseconds."""
 
     def __init__(self, namespace):
         with namespace.inside():
@@ -122,13 +129,16 @@ class RouteNetlink:
 
 
 class Switch:
-    """A dumb switch: no spanning tree, floods multicast, forgets nothing that a failover would have to wait for."""
+    """A dumb switch: no spanning tree, floods multicast, forgets nothing that a failover would have to wait
+    for."""
 
     def __init__(self, name):
         self.namespace = Namespace(name)
-        self.namespace.ip("link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
-                          "link set br0 up")
-        # A switch looks at no IP header. Where br_netfilter is loaded it would, for each frame, at a high price.
+        self.namespace.ip(
+            "link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0", "link set br0 up"
+        )
+        # A switch looks at no IP header. Where br_netfilter is loaded it would, for each frame, at a high
+        # price.
         for family in ("ip", "ip6", "arp"):
             with contextlib.suppress(FileNotFoundError):
                 self.namespace.sysctl(f"net.bridge.bridge-nf-call-{family}tables", 0)
@@ -138,8 +148,11 @@ class Switch:
 
     def plug(self, host, interface, port):
         """A cable from this switch's `port` to the host's `interface`."""
-        self.namespace.ip(f"link add {port} type veth peer name {interface} netns {host.name}",
-                          f"link set {port} master br0", f"link set {port} up")
+        self.namespace.ip(
+            f"link add {port} type veth peer name {interface} netns {host.name}",
+            f"link set {port} master br0",
+            f"link set {port} up",
+        )
         self._ports[port] = self.namespace.index(port)
 
     def unplug_silently(self, port):

@@ -1,4 +1,5 @@
-"""The article's network: a WAN, a LAN and a dedicated link, an upstream host, two LAN hosts and two routers."""
+"""The article's network: a WAN, a LAN and a dedicated link, an upstream host, two LAN hosts and two
+routers."""
 import json
 import re
 import time
@@ -54,8 +55,9 @@ class RouterHost:
         return self.network.switches[SWITCH_OF[interface]]
 
     def power_cut(self):
-        """Silent: unplugged from every switch, the link first, so that nothing is told to the peer any more. The
-        machine itself keeps running, which only matters to a test that powers it on again. Returns the moment."""
+        """Silent: unplugged from every switch, the link first, so that nothing is told to the peer any
+        more. The machine itself keeps running, which only matters to a test that powers it on again.
+        Returns the moment."""
         at = time.monotonic_ns()
         for interface in ("eth1", "eth0", "eth2"):
             self._switch(interface).unplug_silently(self.name.lower())
@@ -87,7 +89,9 @@ class RouterHost:
         self._switch(interface).plug_again(self.name.lower())
 
     def has_address(self, address):
-        return re.search(rf"\binet {re.escape(address)}/", self.namespace.show("-4", "addr", "show")) is not None
+        return (
+            re.search(rf"\binet {re.escape(address)}/", self.namespace.show("-4", "addr", "show")) is not None
+        )
 
 
 class Network:
@@ -97,8 +101,10 @@ class Network:
         self.server.ip(f"addr add {SERVER}/32 dev lo")
         self.server.sysctl("net.core.somaxconn", 8192)
         self.server.sysctl("net.ipv4.tcp_max_syn_backlog", 8192)
-        self.clients = [self._host("client1", "lan", "192.168.100.11/24", LAN_VIRTUAL),
-                        self._host("client2", "lan", "192.168.100.12/24", LAN_VIRTUAL)]
+        self.clients = [
+            self._host("client1", "lan", "192.168.100.11/24", LAN_VIRTUAL),
+            self._host("client2", "lan", "192.168.100.12/24", LAN_VIRTUAL),
+        ]
         self.client_addresses = ["192.168.100.11", "192.168.100.12"]
         self.routers = {name: RouterHost(self, name) for name in ("R1", "R2")}
         self.switches["wan"].namespace.nft(LEAK_TABLE)
@@ -113,7 +119,12 @@ class Network:
         return host
 
     def leaks(self):
-        """Packets that left the routers towards the WAN untranslated, or not from the virtual address. All must be 0."""
-        output = self.switches["wan"].namespace.run(["nft", "-j", "list", "counters", "table", "bridge", "leak"]).stdout
+        """Packets that left the routers towards the WAN untranslated, or not from the virtual address. All
+        must be 0."""
+        output = (
+            self.switches["wan"]
+            .namespace.run(["nft", "-j", "list", "counters", "table", "bridge", "leak"])
+            .stdout
+        )
         counters = [item["counter"] for item in json.loads(output)["nftables"] if "counter" in item]
         return {counter["name"]: counter["packets"] for counter in counters}

@@ -18,8 +18,13 @@ class Process:
         stamp = f"--- {time.strftime('%H:%M:%S')} {' '.join(argv)}\n"
         self._output.write(stamp.encode())
         self._output.flush()
-        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._output,
-                                        preexec_fn=namespace.enter)
+        self.process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
+            preexec_fn=namespace.enter,
+        )
 
     @property
     def pid(self):
@@ -58,8 +63,15 @@ class Tool:
     def __init__(self, name, argv, namespace, log):
         self.name = name
         self._errors = open(log, "ab")
-        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-                                        text=True, bufsize=1, preexec_fn=namespace.enter)
+        self.process = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            bufsize=1,
+            preexec_fn=namespace.enter,
+        )
         self._changed = threading.Condition()
         self._latest = {}
         self._counts = {}

@@ -41,12 +41,17 @@ class Router:
         """All three by default, in an order that must not matter."""
         for daemon in daemons or DAEMONS:
             argv = self._command("natctl") + ["agent"] if daemon == "agent" else self._command(daemon)
-            self.daemons[daemon] = Process(f"{self.name} {daemon}", argv + self.options(), self.namespace,
-                                           self.log(daemon))
+            self.daemons[daemon] = Process(
+                f"{self.name} {daemon}", argv + self.options(), self.namespace, self.log(daemon)
+            )
 
     def stop(self, *daemons):
         """SIGTERM; the exit codes."""
-        return {daemon: self.daemons[daemon].terminate() for daemon in daemons or DAEMONS if daemon in self.daemons}
+        return {
+            daemon: self.daemons[daemon].terminate()
+            for daemon in daemons or DAEMONS
+            if daemon in self.daemons
+        }
 
     def kill(self, *daemons):
         """SIGKILL. Returns the moment."""
@@ -68,13 +73,17 @@ class Router:
 
     def died(self):
         """Daemons that ended although nobody asked: name, exit code, last words."""
-        return [f"{self.name} {name}: exit {d.process.returncode}: {tail(d.log, 3)}"
-                for name, d in self.daemons.items() if not d.alive()]
+        return [
+            f"{self.name} {name}: exit {d.process.returncode}: {tail(d.log, 3)}"
+            for name, d in self.daemons.items()
+            if not d.alive()
+        ]
 
     # --- the machine
 
     def reboot(self):
-        """Power is gone already or goes with it: every daemon, the connections, the table, the addresses, /run."""
+        """Power is gone already or goes with it: every daemon, the connections, the table, the addresses,
+        /run."""
         self.kill()
         self.daemons.clear()
         self.namespace.run(["nft", "delete", "table", "inet", "steadynat"], check=False)
@@ -85,7 +94,9 @@ class Router:
     def drop_virtual_addresses(self):
         for interface, address in (("eth0", WAN_VIRTUAL), ("eth2", LAN_VIRTUAL)):
             for prefix in ("24", "32"):
-                self.namespace.run(["ip", "addr", "del", f"{address}/{prefix}", "dev", interface], check=False)
+                self.namespace.run(
+                    ["ip", "addr", "del", f"{address}/{prefix}", "dev", interface], check=False
+                )
 
     def holds_addresses(self):
         """How many of the two virtual addresses are on this router."""
@@ -94,7 +105,9 @@ class Router:
     # --- natctl
 
     def natctl(self, *words, check=True, timeout=30):
-        return self.namespace.run(self._command("natctl") + list(words) + self.options(), check=check, timeout=timeout)
+        return self.namespace.run(
+            self._command("natctl") + list(words) + self.options(), check=check, timeout=timeout
+        )
 
     def natctl_json(self, *words):
         """The JSON that natctl prints, or None when it prints none."""
@@ -119,7 +132,9 @@ class Router:
 
     def counter(self, name):
         """A counter of any daemon, wherever it stands in the listings; None when none of them knows it."""
-        found = [value for part in ("vrrp", "sync", "nat") for value in find(self.natctl_json("show", part), name)]
+        found = [
+            value for part in ("vrrp", "sync", "nat") for value in find(self.natctl_json("show", part), name)
+        ]
         return sum(found) if found else None
 
     def wait_state(self, state, timeout=15):
@@ -148,10 +163,12 @@ def write_config(directory, binaries, interval="100ms", commit="continuous", map
         file.write(key)
     with open(EXAMPLE, encoding="utf-8") as file:
         text = file.read()
-    for old, new in (("advertise_interval: 1s", f"advertise_interval: {interval}"),
-                     ("key_file: /etc/steadynat/sync.key", f"key_file: {key_file}"),
-                     ("commit: continuous", f"commit: {commit}"),
-                     ("translate_to: 10.10.0.101 }", f"translate_to: 10.10.0.101, port_mapping: {mapping} }}")):
+    for old, new in (
+        ("advertise_interval: 1s", f"advertise_interval: {interval}"),
+        ("key_file: /etc/steadynat/sync.key", f"key_file: {key_file}"),
+        ("commit: continuous", f"commit: {commit}"),
+        ("translate_to: 10.10.0.101 }", f"translate_to: 10.10.0.101, port_mapping: {mapping} }}"),
+    ):
         if text.count(old) != 1:
             raise ValueError(f"{EXAMPLE}: expected exactly one '{old}'")
         text = text.replace(old, new)

@@ -4,7 +4,8 @@ from .network import LAN_PREFIX, LAN_VIRTUAL, WAN_VIRTUAL
 
 def load_table(router, mapping="fully-random"):
     flag = " fully-random" if mapping == "fully-random" else ""
-    router.namespace.nft(f"""
+    router.namespace.nft(
+        f"""
 table ip plain {{
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
@@ -17,11 +18,14 @@ table ip plain {{
     iifname eth2 ct state invalid drop
   }}
 }}
-""")
+"""
+    )
 
 
 def take_addresses(router):
     """The virtual addresses, and everybody is told."""
     router.namespace.ip(f"addr add {WAN_VIRTUAL}/24 dev eth0", f"addr add {LAN_VIRTUAL}/24 dev eth2")
     for interface, address in (("eth0", WAN_VIRTUAL), ("eth2", LAN_VIRTUAL)):
-        router.namespace.run(["arping", "-q", "-U", "-c", "1", "-w", "1", "-I", interface, address], check=False)
+        router.namespace.run(
+            ["arping", "-q", "-U", "-c", "1", "-w", "1", "-I", interface, address], check=False
+        )

@@ -13,6 +13,7 @@ FRESH_PORTS = "30000-59999"
 @dataclass
 class LoadPlan:
     """What both LAN hosts do together; each does half, from the same source ports."""
+
     connections: int = 6000
     uploads: int = 4
     downloads: int = 4
@@ -27,20 +28,21 @@ class LoadPlan:
 @dataclass
 class Event:
     """One event of a scenario, measured."""
+
     name: str
-    at: int = 0                       # CLOCK_MONOTONIC, ns
-    silence_ms: float = 0.0           # the longest one of the probe since the event
+    at: int = 0  # CLOCK_MONOTONIC, ns
+    silence_ms: float = 0.0  # the longest one of the probe since the event
     silence_from: int = 0
     connections: int = 0
-    broken: int = 0                   # reset, closed, refused, timed out or with wrong data
+    broken: int = 0  # reset, closed, refused, timed out or with wrong data
     reasons: dict = field(default_factory=dict)
-    stalled: int = 0                  # no echo of a later message within 5 s + 2 x silence
+    stalled: int = 0  # no echo of a later message within 5 s + 2 x silence
     slowest_ms: float = 0.0
     bulk_broken: int = 0
     bulk_stalled: int = 0
     fresh_started: int = 0
-    fresh_failed: list = field(default_factory=list)   # that nothing excuses
-    fresh_excused: int = 0            # begun in the instant of the cut, before any replication could know of them
+    fresh_failed: list = field(default_factory=list)  # that nothing excuses
+    fresh_excused: int = 0  # begun in the instant of the cut, before any replication could know of them
     details: list = field(default_factory=list)
 
     def problems(self):
@@ -67,9 +69,10 @@ def words(reasons):
 class Load:
     """Server, reflector, probe and the two clients."""
 
-    # A connection whose SYN was on its way this long before a power cut may be unknown to the other router: its state
-    # did not exist anywhere else yet. Everything older must have been replicated.
-    UNREPLICATED_NS = 30_000_000
+    # A new connection that was being made in the instant of a power cut may be unknown to the other router:
+    # its state was nowhere else yet. Everything that began earlier than this must have been replicated. The
+    # cut itself takes a few milliseconds, one cable after the other.
+    BEFORE_CUT_NS, AFTER_CUT_NS = 20_000_000, 10_000_000
 
     def __init__(self, network, plan, binary, logs):
         self.plan = plan
@@ -86,6 +89,8 @@ class Load:
         self.probe = None
         self.clients = []
         self.events = []
+        self._cuts = []  # moments of abrupt events
+        self._known = set()  # failed new connections that have been counted
 
     def _tool(self, name, namespace, arguments):
         tool = Tool(name, [self._binary] + arguments, namespace, os.path.join(self._logs, f"{name}.log"))
@@ -94,17 +99,41 @@ class Load:
 
     def start(self, timeout=60):
         """Opens everything and returns when all connections are there."""
-        self.probe = self._tool("probe", self.network.clients[0],
-                                ["probe", "--server", SERVER, "--local", self.network.client_addresses[0]])
+        self.probe = self._tool(
+            "probe",
+            self.network.clients[0],
+            ["probe", "--server", SERVER, "--local", self.network.client_addresses[0]],
+        )
         plan = self.plan
         for i, namespace in enumerate(self.network.clients):
             half = lambda total, which=i: (total + 1 - which) // 2
-            arguments = ["client", "--server", SERVER, "--local", self.network.client_addresses[i],
-                         "--connections", half(plan.connections), "--interval-ms", plan.interval_ms,
-                         "--uploads", half(plan.uploads), "--downloads", half(plan.downloads),
-                         "--bulk-rate", plan.bulk_rate, "--new-rate", half(plan.new_rate),
-                         "--new-ports", FRESH_PORTS, "--udp-flows", half(plan.udp_flows),
-                         "--udp-interval-ms", plan.udp_interval_ms, "--udp-echo", "yes" if plan.udp_echo else "no"]
+            arguments = [
+                "client",
+                "--server",
+                SERVER,
+                "--local",
+                self.network.client_addresses[i],
+                "--connections",
+                half(plan.connections),
+                "--interval-ms",
+                plan.interval_ms,
+                "--uploads",
+                half(plan.uploads),
+                "--downloads",
+                half(plan.downloads),
+                "--bulk-rate",
+                plan.bulk_rate,
+                "--new-rate",
+                half(plan.new_rate),
+                "--new-ports",
+                FRESH_PORTS,
+                "--udp-flows",
+                half(plan.udp_flows),
+                "--udp-interval-ms",
+                plan.udp_interval_ms,
+                "--udp-echo",
+                "yes" if plan.udp_echo else "no",
+            ]
             self.clients.append(self._tool(f"client{i + 1}", namespace, [str(word) for word in arguments]))
         for client in self.clients:
             record = client.wait_for("ready", timeout=timeout)
@@ -123,16 +152,19 @@ class Load:
         self.ask_clients("mark", "marked")
 
     def measure(self, name, action, least=2.0, longest=None, abrupt=True):
-        """Does the event and waits until everything goes on, or until the time is over that a connection may take.
+        """Does the event and waits until everything goes on, or until the time is over that a connection
+        may take.
 
-        least: seconds to go on watching in any case, so that late damage is seen. longest: bound on the outage that is
-        waited for, in seconds (default 30). abrupt: the master was cut off in the middle, so what began in that
-        instant is excused."""
+        least: seconds to go on watching in any case, so that late damage is seen. longest: bound on the
+        outage that is waited for, in seconds (default 30). abrupt: the master was cut off in the middle, so
+        what began in that instant is excused.
+        """
         self.mark()
-        before = self._failures()
         begun = time.monotonic()
         at = action()
         event = Event(name=name, at=at if isinstance(at, int) else time.monotonic_ns())
+        if abrupt:
+            self._cuts.append(event.at)
         while True:
             time.sleep(0.1)
             now = time.monotonic()
@@ -141,21 +173,18 @@ class Load:
             limit = 5.0 + 2.0 * probe["silence_ms"] / 1000.0
             checks = self.ask_clients(f"check {int(limit * 1000)}", "check")
             waiting = sum(check["echo"]["waiting"] for check in checks)
-            still = sum(check["bulk"]["total"] - check["bulk"]["broken"] - check["bulk"]["moving"] for check in checks)
+            still = sum(
+                check["bulk"]["total"] - check["bulk"]["broken"] - check["bulk"]["moving"] for check in checks
+            )
             if now - begun >= least and heard and waiting == 0 and still == 0:
                 break
             if now - begun > (limit if heard else (longest or 30.0)):
                 break
-        self._fill(event, probe, checks, before, abrupt)
+        self._fill(event, probe, checks)
         self.events.append(event)
         return event
 
-    def _failures(self):
-        return {(client.name, failure["port"], failure["failed"])
-                for client, check in zip(self.clients, self.ask_clients("check", "check"))
-                for failure in check["fresh_failures"]}
-
-    def _fill(self, event, probe, checks, before, abrupt):
+    def _fill(self, event, probe, checks):
         event.silence_ms = probe["silence_ms"]
         event.silence_from = probe["silence_from"]
         for client, check in zip(self.clients, checks):
@@ -169,12 +198,18 @@ class Load:
             event.bulk_broken += bulk["broken"]
             event.bulk_stalled += bulk["total"] - bulk["broken"] - bulk["moving"]
             event.fresh_started += fresh["started"]
-            event.details += [f"{client.name} port {f['port']}: {f['reason']} {f['error']}"
-                              for f in check["echo_failures"][:3]]
+            event.details += [
+                f"{client.name} port {f['port']}: {f['reason']} {f['error']}"
+                for f in check["echo_failures"][:3]
+            ]
             for failure in check["fresh_failures"]:
-                if (client.name, failure["port"], failure["failed"]) in before:
+                key = (client.name, failure["port"], failure["failed"])
+                if key in self._known:
                     continue
-                if abrupt and -self.UNREPLICATED_NS <= failure["started"] - event.at <= self.UNREPLICATED_NS:
+                self._known.add(key)
+                if any(
+                    -self.BEFORE_CUT_NS <= failure["started"] - cut <= self.AFTER_CUT_NS for cut in self._cuts
+                ):
                     event.fresh_excused += 1
                 else:
                     event.fresh_failed.append(failure)

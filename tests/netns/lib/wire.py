@@ -27,8 +27,15 @@ class ArpObserver:
     def who_has(self, address, wait=0.15):
         """The MAC addresses that answer."""
         target = socket.inet_aton(address)
-        frame = (b"\xff" * 6 + self._mac + struct.pack("!HHHBBH", ETH_P_ARP, 1, 0x0800, 6, 4, ARP_REQUEST)
-                 + self._mac + b"\0" * 4 + b"\0" * 6 + target)
+        frame = (
+            b"\xff" * 6
+            + self._mac
+            + struct.pack("!HHHBBH", ETH_P_ARP, 1, 0x0800, 6, 4, ARP_REQUEST)
+            + self._mac
+            + b"\0" * 4
+            + b"\0" * 6
+            + target
+        )
         while select.select([self._socket], [], [], 0)[0]:
             self._socket.recv(2048)
         self._socket.send(frame)
@@ -38,7 +45,11 @@ class ArpObserver:
             if not select.select([self._socket], [], [], left)[0]:
                 break
             data = self._socket.recv(2048)
-            if len(data) >= 42 and struct.unpack_from("!H", data, 20)[0] == ARP_REPLY and data[28:32] == target:
+            if (
+                len(data) >= 42
+                and struct.unpack_from("!H", data, 20)[0] == ARP_REPLY
+                and data[28:32] == target
+            ):
                 answers.add(text_of(data[22:28]))
         return answers
 
@@ -47,12 +58,20 @@ class ArpObserver:
 
 
 class Sniffer:
-    """VRRP adverts and ARP frames that come in at an interface, with the moment of each. At a switch's port that is what
-    the router behind it sends, also while the port is unplugged; at a host it is what everybody there can hear."""
+    """VRRP adverts and ARP frames that come in at an interface, with the moment of each. At a switch's port
+    that is what the router behind it sends, also while the port is unplugged; at a host it is what
+    everybody there can hear."""
 
     # arp, or ip with protocol 112: everything else is thrown away in the kernel.
-    FILTER = [(0x28, 0, 0, 12), (0x15, 3, 0, ETH_P_ARP), (0x15, 0, 3, 0x0800), (0x30, 0, 0, 23), (0x15, 0, 1, 112),
-              (0x06, 0, 0, 65535), (0x06, 0, 0, 0)]
+    FILTER = [
+        (0x28, 0, 0, 12),
+        (0x15, 3, 0, ETH_P_ARP),
+        (0x15, 0, 3, 0x0800),
+        (0x30, 0, 0, 23),
+        (0x15, 0, 1, 112),
+        (0x06, 0, 0, 65535),
+        (0x06, 0, 0, 0),
+    ]
 
     def __init__(self, namespace, interface):
         program = b"".join(struct.pack("HBBI", *instruction) for instruction in self.FILTER)

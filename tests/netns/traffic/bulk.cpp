@@ -10,7 +10,11 @@ namespace traffic {
 class BulkTransfers::Transfer : public Watcher {
  public:
   Transfer(BulkTransfers& owner, bool upload_, std::uint16_t port_, Nanoseconds at)
-      : upload(upload_), port(port_), started(at), owner_(owner), fd_(tcp_client(endpoint(owner.settings_.local, port_))) {}
+      : upload(upload_),
+        port(port_),
+        started(at),
+        owner_(owner),
+        fd_(tcp_client(endpoint(owner.settings_.local, port_))) {}
 
   int begin() {
     const int result = start_connect(fd_, upload ? owner_.settings_.sink : owner_.settings_.source);

@@ -1,6 +1,6 @@
 #pragma once
-// Long transfers with known content, paced, so that they are busy in the middle of a failover without using up a small
-// test machine.
+// Long transfers with known content, paced, so that they are busy in the middle of a failover without using
+// up a small test machine.
 #include <cstdint>
 #include <memory>
 #include <string>

@@ -14,16 +14,17 @@ namespace traffic {
 class EchoGroup {
  public:
   struct Settings {
-    std::string local;           ///< address
+    std::string local;  ///< address
     sockaddr_in server{};
-    PortRange ports;             ///< one connection per source port
+    PortRange ports;  ///< one connection per source port
     std::uint64_t count = 0;
     Nanoseconds interval = 100 * kMillisecond;
-    std::uint64_t ramp = 2000;   ///< connections opened per second
+    std::uint64_t ramp = 2000;  ///< connections opened per second
   };
   EchoGroup(Loop& loop, const Settings& settings, Nanoseconds start);
   void tick(Nanoseconds at);
-  /// From here on a connection counts as recovered at the first echo of a message that was sent after this moment.
+  /// From here on a connection counts as recovered at the first echo of a message that was sent after this
+  /// moment.
   void mark(Nanoseconds at);
   Json check(Nanoseconds limit, Nanoseconds at) const;
   std::size_t open() const { return open_; }
@@ -47,7 +48,8 @@ class EchoGroup {
     Fd fd;
     State state = State::idle;
     std::uint32_t sequence = 0, echoed = 0;  ///< next to send; next to come back
-    std::uint8_t received = 0, unsent = 0;   ///< bytes of the message that is arriving; that did not fit into the socket
+    std::uint8_t received = 0,
+                 unsent = 0;  ///< bytes of the message that is arriving; that did not fit into the socket
     Message incoming, outgoing;
     Nanoseconds started = 0, established = 0, last_echo = 0, recovered = 0;
   };
@@ -66,9 +68,9 @@ class EchoGroup {
   Loop& loop_;
   Settings settings_;
   std::vector<Connection> connections_;
-  std::size_t opened_ = 0, open_ = 0;   ///< attempted; established now
-  std::size_t cursor_ = 0;              ///< whose turn it is to send
-  Nanoseconds start_, turn_at_;         ///< of the group; of the cursor
+  std::size_t opened_ = 0, open_ = 0;  ///< attempted; established now
+  std::size_t cursor_ = 0;             ///< whose turn it is to send
+  Nanoseconds start_, turn_at_;        ///< of the group; of the cursor
   Nanoseconds mark_ = 0;
   std::uint64_t sent_ = 0, echoed_ = 0, unsendable_ = 0, turns_missed_ = 0;
   /// Larger than all echoes that can be waiting in one socket.

@@ -14,12 +14,18 @@ inline constexpr std::size_t kFailures = 6;
 
 inline std::string_view to_string(Failure failure) {
   switch (failure) {
-    case Failure::reset: return "reset";
-    case Failure::closed: return "closed";
-    case Failure::refused: return "refused";
-    case Failure::wrong_data: return "wrong_data";
-    case Failure::timeout: return "timeout";
-    case Failure::other: return "other";
+    case Failure::reset:
+      return "reset";
+    case Failure::closed:
+      return "closed";
+    case Failure::refused:
+      return "refused";
+    case Failure::wrong_data:
+      return "wrong_data";
+    case Failure::timeout:
+      return "timeout";
+    case Failure::other:
+      return "other";
   }
   return "?";
 }
@@ -59,7 +65,9 @@ class FailureLog {
       Json one;
       one.field("port", entry.port).field("reason", to_string(entry.failure));
       one.field("error", entry.error == 0 ? std::string() : error_name(entry.error));
-      one.field("started", entry.started).field("established", entry.established).field("failed", entry.failed);
+      one.field("started", entry.started)
+          .field("established", entry.established)
+          .field("failed", entry.failed);
       result.push_back(one);
     }
     return result;

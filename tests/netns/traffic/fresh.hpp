@@ -1,6 +1,6 @@
 #pragma once
-// New connections at a steady rate: connect, one message, its echo, close. A connect that an outage delays is no failure
-// until the limit: TCP repeats its SYN.
+// New connections at a steady rate: connect, one message, its echo, close. A connect that an outage delays is
+// no failure until the limit: TCP repeats its SYN.
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -18,8 +18,8 @@ class FreshConnections {
   struct Settings {
     std::string local;
     sockaddr_in server{};
-    PortRange ports;            ///< used in turn; long enough that TIME_WAIT is over when a port's turn comes again
-    std::uint64_t rate = 0;     ///< per second
+    PortRange ports;  ///< used in turn; long enough that TIME_WAIT is over when a port's turn comes again
+    std::uint64_t rate = 0;  ///< per second
     Nanoseconds limit = 30 * kSecond;
   };
   FreshConnections(Loop& loop, const Settings& settings, Nanoseconds start);

@@ -1,5 +1,6 @@
 #pragma once
-// One JSON object a line on stdout. Numbers, short words and lists of numbers are all that this tool has to say.
+// One JSON object a line on stdout. Numbers, short words and lists of numbers are all that this tool has to
+// say.
 #include <concepts>
 #include <cstdio>
 #include <string>
@@ -50,7 +51,8 @@ class Json {
   Json& field(std::string_view name, const std::vector<std::uint32_t>& numbers) {
     key(name);
     text_ += '[';
-    for (std::size_t i = 0; i < numbers.size(); ++i) text_ += (i == 0 ? "" : ",") + std::to_string(numbers[i]);
+    for (std::size_t i = 0; i < numbers.size(); ++i)
+      text_ += (i == 0 ? "" : ",") + std::to_string(numbers[i]);
     text_ += ']';
     return *this;
   }

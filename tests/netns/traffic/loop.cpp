@@ -14,14 +14,16 @@ volatile std::sig_atomic_t stop_signal = 0;
 }
 
 void stop_on_signals() {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = [](int) { stop_signal = 1; };
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
 }
 
-bool signalled() { return stop_signal != 0; }
+bool signalled() {
+  return stop_signal != 0;
+}
 
 Loop::Loop() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
   if (!epoll_) fail("epoll_create1");

@@ -1,7 +1,8 @@
 #pragma once
 // One epoll, drained in batches every two milliseconds, and a tick each time: no timer per connection,
-// nothing allocated per packet, and few wakeups. 6,000 connections with ten messages a second each have to fit into two
-// processors together with the network that they are to test, and waking up for each packet costs a third of that.
+// nothing allocated per packet, and few wakeups. 6,000 connections with ten messages a second each have to
+// fit into two processors together with the network that they are to test, and waking up for each packet
+// costs a third of that.
 #include <sys/epoll.h>
 
 #include <array>
@@ -14,8 +15,9 @@
 
 namespace traffic {
 
-/// Edge triggered, for the many small echo connections: level triggering asks every socket twice. Whoever uses it reads
-/// until the end when `kEnded` is among the events, because data and the end may share one edge.
+/// Edge triggered, for the many small echo connections: level triggering asks every socket twice. Whoever
+/// uses it reads until the end when `kEnded` is among the events, because data and the end may share one
+/// edge.
 inline constexpr std::uint32_t kEdge = EPOLLIN | EPOLLRDHUP | EPOLLET;
 inline constexpr std::uint32_t kEnded = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 
@@ -47,7 +49,8 @@ class Loop {
   std::array<epoll_event, kBatch> batch_{};
 };
 
-/// Lines on stdin; end of file is reported as "stop", so that the tool never outlives the test that started it.
+/// Lines on stdin; end of file is reported as "stop", so that the tool never outlives the test that started
+/// it.
 class Commands : public Watcher {
  public:
   Commands(Loop& loop, std::function<void(const std::string&)> on_line);

@@ -1,12 +1,12 @@
 // traffic: load for the end-to-end tests, and the judge of what became of it.
 //
 //   traffic server  --address A                       TCP echo, sink and source; UDP echo; UDP push-back
-//   traffic client  --server A --local B ...          connections, transfers, new connections and UDP flows of one host
-//   traffic reflect --address A                       the far end of the probe
-//   traffic probe   --server A --local B --port P     a datagram each millisecond, and the silences between the answers
+//   traffic client  --server A --local B ...          connections, transfers, new connections and UDP flows
+//   of one host traffic reflect --address A                       the far end of the probe traffic probe
+//   --server A --local B --port P     a datagram each millisecond, and the silences between the answers
 //
-// All of them print JSON lines on stdout, take commands as lines on stdin, and end at "stop", at the end of stdin, and
-// at SIGTERM.
+// All of them print JSON lines on stdout, take commands as lines on stdin, and end at "stop", at the end of
+// stdin, and at SIGTERM.
 #include <cstdio>
 #include <exception>
 #include <stdexcept>
@@ -28,9 +28,9 @@ void run(const std::string& mode, int count, char** values) {
     traffic::Probe(Options(count, values, {"server", "local", "port", "interval-us"})).run();
   } else if (mode == "client") {
     traffic::Client(Options(count, values,
-                            {"server", "local", "ports", "connections", "interval-ms", "ramp", "new-ports", "new-rate",
-                             "new-limit-ms", "bulk-ports", "uploads", "downloads", "bulk-rate", "udp-echo", "udp-ports",
-                             "udp-flows", "udp-interval-ms", "progress-ms"}))
+                            {"server", "local", "ports", "connections", "interval-ms", "ramp", "new-ports",
+                             "new-rate", "new-limit-ms", "bulk-ports", "uploads", "downloads", "bulk-rate",
+                             "udp-echo", "udp-ports", "udp-flows", "udp-interval-ms", "progress-ms"}))
         .run();
   } else {
     throw std::invalid_argument("unknown mode: " + mode);

@@ -9,7 +9,8 @@
 
 namespace traffic {
 
-/// One message of an echo connection. The echo must be the same bytes, in order; `check` ties the fields together.
+/// One message of an echo connection. The echo must be the same bytes, in order; `check` ties the fields
+/// together.
 struct Message {
   std::uint32_t connection = 0;
   std::uint32_t sequence = 0;
@@ -42,8 +43,8 @@ struct DownloadRequest {
   std::uint64_t bytes_per_second = 0;
 };
 
-/// The endless content of bulk transfers: byte `offset` is known to both ends. The period is a prime, so that a lost or
-/// repeated segment never fits by accident.
+/// The endless content of bulk transfers: byte `offset` is known to both ends. The period is a prime, so that
+/// a lost or repeated segment never fits by accident.
 class Pattern {
  public:
   Pattern();

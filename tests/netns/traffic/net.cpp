@@ -28,7 +28,9 @@ void Fd::close() {
   fd_ = -1;
 }
 
-void fail(const std::string& what) { throw std::system_error(errno, std::generic_category(), what); }
+void fail(const std::string& what) {
+  throw std::system_error(errno, std::generic_category(), what);
+}
 
 sockaddr_in endpoint(const std::string& address, std::uint16_t port) {
   sockaddr_in result{};
@@ -94,7 +96,8 @@ int pending_error(const Fd& socket) {
 }
 
 void set_pacing(const Fd& socket, std::uint64_t bytes_per_second) {
-  if (setsockopt(socket.get(), SOL_SOCKET, SO_MAX_PACING_RATE, &bytes_per_second, sizeof bytes_per_second) != 0) {
+  if (setsockopt(socket.get(), SOL_SOCKET, SO_MAX_PACING_RATE, &bytes_per_second, sizeof bytes_per_second) !=
+      0) {
     fail("SO_MAX_PACING_RATE");
   }
 }
@@ -104,7 +107,9 @@ void reset_on_close(const Fd& socket) {
   setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
 
-void set_nonblocking(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
+void set_nonblocking(int fd) {
+  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
 
 void raise_file_limit() {
   rlimit limit{};
@@ -113,7 +118,8 @@ void raise_file_limit() {
   if (limit.rlim_cur >= wanted) return;
   const rlimit raised{wanted, std::max(limit.rlim_max, wanted)};
   if (setrlimit(RLIMIT_NOFILE, &raised) == 0) return;
-  // Without the right to go beyond the hard limit that is what there is; a shortage shows as a failed connection.
+  // Without the right to go beyond the hard limit that is what there is; a shortage shows as a failed
+  // connection.
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
 }

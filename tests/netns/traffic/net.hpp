@@ -1,6 +1,6 @@
 #pragma once
-// The few system calls that every mode of the tool needs. Errors are thrown as std::system_error: a traffic tool that
-// cannot bind or listen has nothing to measure, and main prints why.
+// The few system calls that every mode of the tool needs. Errors are thrown as std::system_error: a traffic
+// tool that cannot bind or listen has nothing to measure, and main prints why.
 #include <netinet/in.h>
 
 #include <cstdint>
@@ -9,7 +9,8 @@
 
 namespace traffic {
 
-/// CLOCK_MONOTONIC, shared by all processes of the machine: marks of the test and records of the tool compare.
+/// CLOCK_MONOTONIC, shared by all processes of the machine: marks of the test and records of the tool
+/// compare.
 using Nanoseconds = std::int64_t;
 inline constexpr Nanoseconds kMillisecond = 1'000'000;
 inline constexpr Nanoseconds kSecond = 1'000'000'000;
@@ -40,7 +41,8 @@ class Fd {
 [[noreturn]] void fail(const std::string& what);
 
 sockaddr_in endpoint(const std::string& address, std::uint16_t port);
-/// Non-blocking, TCP_NODELAY, bound if `local` has a port (with SO_REUSEADDR, so that TIME_WAIT does not stand in the way).
+/// Non-blocking, TCP_NODELAY, bound if `local` has a port (with SO_REUSEADDR, so that TIME_WAIT does not
+/// stand in the way).
 Fd tcp_client(const sockaddr_in& local);
 /// Starts the connect. Returns 0, EINPROGRESS, or what went wrong.
 int start_connect(const Fd& socket, const sockaddr_in& server);

@@ -1,5 +1,6 @@
 #pragma once
-// `--name value` pairs. A name that the mode does not know is an error: a typing mistake must not weaken a test.
+// `--name value` pairs. A name that the mode does not know is an error: a typing mistake must not weaken a
+// test.
 #include <cstdint>
 #include <initializer_list>
 #include <map>

@@ -1,7 +1,7 @@
 #pragma once
-// The 1 ms probe: a sequence-numbered datagram each interval, reflected by a program of its own, and the moments at
-// which the kernel received the reflections. Both run under SCHED_FIFO and use the kernel's own time stamps, because
-// the silence of the routers is asked for, not that of two busy processors.
+// The 1 ms probe: a sequence-numbered datagram each interval, reflected by a program of its own, and the
+// moments at which the kernel received the reflections. Both run under SCHED_FIFO and use the kernel's own
+// time stamps, because the silence of the routers is asked for, not that of two busy processors.
 #include <cstdint>
 #include <string>
 #include <vector>

@@ -165,7 +165,8 @@ class Server::SourceSession : public Session {
       return false;
     }
     set_pacing(fd_, request.bytes_per_second);
-    // A quarter of a second of data: the content after an outage is checked, not a backlog of minutes before it.
+    // A quarter of a second of data: the content after an outage is checked, not a backlog of minutes before
+    // it.
     const int buffer = static_cast<int>(std::max<std::uint64_t>(request.bytes_per_second / 4, 65536));
     setsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
     started_ = true;
@@ -286,18 +287,27 @@ void Server::accept(Service service, int fd) {
   if (sessions_.size() <= slot) sessions_.resize(slot + 1024);
   std::unique_ptr<Session> session;
   switch (service) {
-    case Service::echo: session = std::make_unique<EchoSession>(*this, fd); break;
-    case Service::sink: session = std::make_unique<SinkSession>(*this, fd); break;
-    case Service::source: session = std::make_unique<SourceSession>(*this, fd); break;
+    case Service::echo:
+      session = std::make_unique<EchoSession>(*this, fd);
+      break;
+    case Service::sink:
+      session = std::make_unique<SinkSession>(*this, fd);
+      break;
+    case Service::source:
+      session = std::make_unique<SourceSession>(*this, fd);
+      break;
   }
   loop_.add(fd, service == Service::echo ? kEdge : EPOLLIN, *session);
   sessions_[slot] = std::move(session);
 }
 
-void Server::finish(int fd) { loop_.retire(std::move(sessions_[static_cast<std::size_t>(fd)])); }
+void Server::finish(int fd) {
+  loop_.retire(std::move(sessions_[static_cast<std::size_t>(fd)]));
+}
 
 void Server::report(const std::string& type) const {
-  const auto open = std::count_if(sessions_.begin(), sessions_.end(), [](const auto& s) { return s != nullptr; });
+  const auto open =
+      std::count_if(sessions_.begin(), sessions_.end(), [](const auto& s) { return s != nullptr; });
   Json(type)
       .field("at", now())
       .field("open", open)

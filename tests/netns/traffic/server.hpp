@@ -1,6 +1,6 @@
 #pragma once
-// The far end: TCP echo, sink and source; UDP echo; and UDP push-back, which never answers until it is told to, and
-// then sends one datagram to everybody it has heard of.
+// The far end: TCP echo, sink and source; UDP echo; and UDP push-back, which never answers until it is told
+// to, and then sends one datagram to everybody it has heard of.
 #include <map>
 #include <memory>
 #include <string>

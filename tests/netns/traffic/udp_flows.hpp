@@ -1,7 +1,7 @@
 #pragma once
-// UDP flows that only the client keeps alive: each socket sends a small datagram every interval. Sent to the echo port
-// they are answered; sent to the push port they are not, until the server is told to, which is how a NAT entry that has
-// quietly expired is found out.
+// UDP flows that only the client keeps alive: each socket sends a small datagram every interval. Sent to the
+// echo port they are answered; sent to the push port they are not, until the server is told to, which is how
+// a NAT entry that has quietly expired is found out.
 #include <cstdint>
 #include <string>
 #include <vector>
