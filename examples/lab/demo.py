@@ -216,6 +216,7 @@ def give_to_caller(path):
 def main():
     options = parse()
     directory = options.logs or tempfile.mkdtemp(prefix="steadynat-demo-")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     kinds = [SteadynatPair] + ([KeepalivedPair] if options.compare else [])
     codes, runs = {}, []

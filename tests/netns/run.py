@@ -10,6 +10,7 @@ import inspect
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -141,6 +142,9 @@ def main():
 
 
 if __name__ == "__main__":
+    # A shell that starts this in the background has SIGINT ignored; the tests must end in order all the same.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         sys.exit(main())
     except KeyboardInterrupt:
