@@ -1,0 +1,266 @@
+#include "syncd/commit.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace syncd {
+namespace {
+
+using common::Time;
+
+constexpr std::uint8_t kTcp = 6;
+/// Entries looked at in one poll of a walk: bounds its time when there is little to write.
+constexpr std::size_t kLookAt = 16384;
+
+std::uint32_t seconds_of(Time now) {
+  return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count());
+}
+
+std::uint32_t later(std::uint32_t a, std::uint32_t b) { return a > UINT32_MAX - b ? UINT32_MAX : a + b; }
+
+bool is_tcp(common::ByteView record) { return (std::to_integer<unsigned>(record[0]) >> 1 & 3) == 1; }
+
+std::uint32_t full_timeout(common::ByteView record) {
+  const auto layout = inspect(record);
+  return layout ? timeout_of(record, *layout) : 0;
+}
+
+std::uint64_t token_of(Slot slot, const Entry& e) { return std::uint64_t{e.hash} << 32 | slot; }
+
+}  // namespace
+
+bool Commit::writes_at_once(const Group& group) const {
+  return group.role == Role::backup && (policy_ == common::CommitPolicy::continuous || group.anticipated);
+}
+
+/// Would a takeover now find the kernel's entry missing, wrong or about to run out?
+bool Commit::lacks(Slot slot, Time now) const {
+  const Entry& e = store_.table[slot];
+  if (e.is(entry::refused)) return false;
+  if (!e.is(entry::in_kernel) || e.is(entry::behind | entry::rebind)) return true;
+  const common::ByteView record = store_.table.record(slot);
+  if (is_tcp(record) && !e.is(entry::liberal)) return true;
+  const std::uint32_t wanted =
+      policy_ == common::CommitPolicy::continuous ? kLeaseRenew : std::max(full_timeout(record) / 2, 1u);
+  return e.lease_until < later(seconds_of(now), wanted);
+}
+
+void Commit::stored(Slot slot, Difference difference, Time now) {
+  Entry& e = store_[slot];
+  if (difference != Difference::none) e.clear(entry::refused | entry::retried);
+  if (e.is(entry::in_kernel) && difference == Difference::binding) e.set(entry::rebind);
+  if (e.is(entry::in_kernel) && difference == Difference::state) e.set(entry::behind);
+  if (writes_at_once(store_.group_of(e)) && lacks(slot, now)) store_.queue_write(slot);
+}
+
+void Commit::ended(Slot slot) {
+  store_.end(slot);
+  if (store_[slot].is(entry::in_kernel)) store_.queue_write(slot);
+  else store_.unqueue_write(slot);
+}
+
+void Commit::vanished(Slot slot) {
+  Entry& e = store_[slot];
+  const Group& group = store_.group_of(e);
+  store_.set_in_kernel(e, false);
+  if (e.is(entry::gone)) {
+    store_.unqueue_write(slot);
+    return store_.release(slot);
+  }
+  const bool told_of = e.generation == group.generation || group.replica.epoch == 0;
+  if (e.is(entry::found) || !told_of) {
+    store_.unqueue(slot);
+    store_.unqueue_write(slot);
+    store_.end(slot);
+    return store_.release(slot);
+  }
+  if (!writes_at_once(group)) return;
+  ++store_.counters[Counter::recreated];
+  store_.queue_write(slot);
+}
+
+void Commit::start_walk(Group& group) {
+  const std::size_t index = store_.groups.index(group);
+  std::erase_if(walks_, [index](const Walk& w) { return w.group == index; });
+  walks_.push_back({index, 0});
+}
+
+void Commit::anticipate(Group& group, bool on) {
+  if (group.role == Role::master || group.anticipated == on) return;
+  group.anticipated = on;
+  if (on && policy_ == common::CommitPolicy::on_takeover) start_walk(group);
+}
+
+void Commit::take_over(Group& group, bool whole, Time now) {
+  group.anticipated = false;
+  if (policy_ == common::CommitPolicy::on_takeover || !whole) start_walk(group);
+  settling_.push_back({store_.groups.index(group), 0});
+  settle_at_ = now + kSettleAfter;
+}
+
+void Commit::step_down(Group& group) {
+  const auto of_group = [index = store_.groups.index(group)](const Walk& w) { return w.group == index; };
+  group.anticipated = false;
+  std::erase_if(walks_, of_group);
+  std::erase_if(settling_, of_group);
+}
+
+void Commit::commit_all(Group& group) { start_walk(group); }
+
+// --- writing ----------------------------------------------------------------------------------------------------------
+
+/// A whole entry for the kernel; notes in the table what the kernel will have then.
+void Commit::fill(Slot slot, Time now, KernelWrite& out) {
+  Entry& e = store_[slot];
+  const bool standby = store_.group_of(e).role != Role::master && policy_ == common::CommitPolicy::continuous;
+  out.op = e.is(entry::rebind) ? KernelWrite::Op::replace
+           : e.is(entry::in_kernel) ? KernelWrite::Op::update
+                                    : KernelWrite::Op::create_or_update;
+  out.flow = decode(store_.table.record(slot));
+  const std::uint32_t own = out.flow.timeout;
+  if (standby) out.flow.timeout = std::max(own, kLease);
+  if (out.flow.key.protocol == kTcp && out.flow.has_tcp) {
+    out.flow.tcp.flags_original |= tcp_flags::be_liberal;
+    out.flow.tcp.flags_reply |= tcp_flags::be_liberal;
+  }
+  store_.set_in_kernel(e, true);
+  e.clear(entry::behind | entry::rebind | entry::retime | entry::leased);
+  if (out.flow.key.protocol == kTcp) e.set(entry::liberal);
+  if (out.flow.timeout != own) e.set(entry::leased);
+  e.lease_until = later(seconds_of(now), out.flow.timeout);
+  e.seen = store_.dump_number;
+}
+
+void Commit::write(Slot slot, Time now, std::vector<KernelWrite>& out) {
+  Entry& e = store_[slot];
+  KernelWrite w;
+  w.token = token_of(slot, e);
+  if (e.is(entry::gone)) {
+    if (!e.is(entry::in_kernel)) return store_.release(slot);
+    w.op = KernelWrite::Op::remove;
+    w.flow.key = decode_key(store_.table.record(slot));
+    w.flow.reply = inverted(w.flow.key);
+    store_.set_in_kernel(e, false);
+    store_.release(slot);
+  } else if (e.is(entry::retime) && e.is(entry::in_kernel) && !e.is(entry::behind | entry::rebind)) {
+    fill(slot, now, w);
+    w.op = KernelWrite::Op::set_timeout;
+  } else {
+    fill(slot, now, w);
+  }
+  ++store_.counters[Counter::kernel_writes];
+  out.push_back(std::move(w));
+}
+
+void Commit::walk(Time now, std::size_t most, std::vector<KernelWrite>& out) {
+  std::size_t looked_at = 0;
+  Walk& w = walks_.front();
+  for (; w.cursor < store_.table.end() && out.size() < most; ++w.cursor) {
+    if (++looked_at > kLookAt) return;
+    const Entry& e = store_[w.cursor];
+    if (!e.used() || e.is(entry::gone | entry::sentinel) || e.group != w.group || !lacks(w.cursor, now)) continue;
+    store_.unqueue_write(w.cursor);
+    write(w.cursor, now, out);
+  }
+  if (w.cursor >= store_.table.end()) walks_.erase(walks_.begin());
+}
+
+void Commit::poll(Time now, std::size_t most, std::vector<KernelWrite>& out) {
+  const std::size_t end = out.size() + most;
+  while (!store_.writes.empty() && out.size() < end) {
+    const Slot slot = store_.writes.head;
+    store_.unqueue_write(slot);
+    write(slot, now, out);
+  }
+  // A slice with nothing to write must not look like the end of the work.
+  const std::size_t before = out.size();
+  while (!walks_.empty() && out.size() < end && out.size() == before) walk(now, end, out);
+}
+
+void Commit::give_up(Entry& e, int code) {
+  e.set(entry::refused);
+  ++failures_;
+  last_failure_ = code;
+  ++store_.counters[Counter::commit_failed];
+}
+
+void Commit::refused(const KernelResult& result) {
+  ++store_.counters[Counter::kernel_refusals];
+  const Slot slot = static_cast<Slot>(result.token & 0xffffffffu);
+  if (slot >= store_.table.end()) return;
+  Entry& e = store_[slot];
+  if (!e.used() || e.is(entry::gone | entry::sentinel) || e.hash != result.token >> 32) return;
+  store_.set_in_kernel(e, false);
+  const Group& group = store_.group_of(e);
+  if (result.code == ENOENT) {
+    // It ended while we wrote. As master we are told so by the kernel; as backup the peer still has it.
+    if (group.role == Role::backup && writes_at_once(group)) store_.queue_write(slot);
+    return;
+  }
+  if (result.code == ENOMEM || result.code == ENOSPC) {
+    ++store_.counters[Counter::kernel_full];
+    return give_up(e, result.code);
+  }
+  if (e.is(entry::retried)) return give_up(e, result.code);
+  if (result.code == EEXIST) ++store_.counters[Counter::reply_clashes];
+  e.set(entry::retried | entry::rebind);
+  store_.queue_write(slot);
+}
+
+// --- time -------------------------------------------------------------------------------------------------------------
+
+void Commit::renew_leases(Time now) {
+  const auto steps = static_cast<std::size_t>(kLeaseWalk / kLeaseStep);
+  const Slot end = store_.table.end();
+  for (std::size_t left = end / steps + 1; left > 0 && end > 0; --left, ++lease_cursor_) {
+    if (lease_cursor_ >= end) {
+      lease_cursor_ = 0;
+      return;
+    }
+    Entry& e = store_[lease_cursor_];
+    if (!e.used() || e.is(entry::gone | entry::sentinel | entry::found | entry::queued)) continue;
+    const Group& group = store_.group_of(e);
+    if (group.role != Role::backup || !group.replicated) continue;
+    // What an earlier mastership left behind waits for the peer's walk, unless there is no peer that walks.
+    if (e.generation != group.generation && group.replica.epoch != 0) continue;
+    e.clear(entry::refused | entry::retried);   // once a walk, the kernel may have room again
+    if (!lacks(lease_cursor_, now)) continue;
+    if (e.is(entry::in_kernel) && e.is(entry::liberal)) {
+      e.set(entry::retime);
+      ++store_.counters[Counter::leases_renewed];
+    }
+    store_.queue_write(lease_cursor_);
+  }
+}
+
+void Commit::settle(Time now) {
+  const auto most = static_cast<std::size_t>(kSettlePerSecond * (kSettleStep / std::chrono::milliseconds(1)) / 1000);
+  std::size_t looked_at = 0, queued = 0;
+  Walk& w = settling_.front();
+  for (; w.cursor < store_.table.end() && queued < most; ++w.cursor) {
+    if (++looked_at > kLookAt) break;
+    Entry& e = store_[w.cursor];
+    if (!e.used() || e.is(entry::gone | entry::sentinel) || e.group != w.group) continue;
+    if (!e.is(entry::leased) || !e.is(entry::in_kernel)) continue;
+    e.set(entry::retime);
+    store_.queue_write(w.cursor);
+    ++store_.counters[Counter::timeouts_restored];
+    ++queued;
+  }
+  if (w.cursor >= store_.table.end()) settling_.erase(settling_.begin());
+  settle_at_.reset();
+  if (!settling_.empty()) settle_at_ = now + kSettleStep;
+}
+
+void Commit::tick(Time now) {
+  if (settle_at_ && *settle_at_ <= now && !settling_.empty()) settle(now);
+  if (policy_ != common::CommitPolicy::continuous) return;
+  if (!lease_at_) lease_at_ = now + kLeaseStep;
+  if (*lease_at_ > now) return;
+  renew_leases(now);
+  lease_at_ = now + kLeaseStep;
+}
+
+common::Deadline Commit::deadline() const { return common::earliest(settle_at_, lease_at_); }
+
+}  // namespace syncd

@@ -1,0 +1,274 @@
+#include "syncd/engine.hpp"
+
+#include <algorithm>
+
+#include "common/overload.hpp"
+#include "syncd/engine_state.hpp"
+
+namespace syncd {
+
+Engine::Engine(common::Config config, Secrets secrets, Time now)
+    : state_(std::make_unique<State>(std::move(config), std::move(secrets), now)) {}
+Engine::~Engine() = default;
+Engine::Engine(Engine&&) noexcept = default;
+
+void Engine::step(const Event& event, Time now, Actions& out) {
+  state_->handle(event, now, out);
+  state_->advance(now, out);
+}
+
+std::optional<Time> Engine::deadline() const { return state_->deadline(); }
+bool Engine::kernel_pending() const { return state_->commit.pending(); }
+Status Engine::status(Time now) const { return state_->status(now); }
+
+void Engine::poll_kernel(Time now, std::size_t most, std::vector<KernelWrite>& out) {
+  state_->commit.poll(now, most, out);
+}
+
+bool Engine::poll_datagram(Time now, Datagram& out) {
+  State& s = *state_;
+  if (s.link.next_copy(out)) return true;
+  common::Bytes greeting;
+  if (s.link.poll_greeting(now, greeting)) {
+    s.link.send_plainly(std::move(greeting));
+    return s.link.next_copy(out);
+  }
+  if (!s.link.established() || !(s.compose_control(now) || s.compose_data(now))) return false;
+  s.link.send(s.payload);
+  return s.link.next_copy(out);
+}
+
+// --- events -----------------------------------------------------------------------------------------------------------
+
+void Engine::State::configure() {
+  store.groups.configure(config);
+  std::vector<std::size_t> numbers;
+  if (config.vrrp)
+    for (const auto& g : config.vrrp->groups) {
+      const Group* group = store.groups.find(g.name);
+      numbers.push_back(group ? store.groups.index(*group) : 0);
+    }
+  ownership.configure(config, numbers);
+  if (config.sync) commit.set_policy(config.sync->commit);
+  peer.configure(config);
+}
+
+void Engine::State::handle(const Event& event, Time now, Actions& out) {
+  const bool up = link.up(now);
+  std::visit(common::Overload{
+                 [](const Tick&) {},
+                 [&](const DatagramReceived& e) { on_datagram(e, now); },
+                 [&](const LinkChanged& e) { link.set_usable(e.link, e.usable); },
+                 [&](const FlowsChanged& e) { observer.on_changes(e.changes, now); },
+                 [&](const FlowsDumped& e) { on_dumped(e, now); },
+                 [&](const EventsLost&) { observer.on_lost(now); },
+                 [&](const EventsSynced& e) { roles.on_synced(e.request, up, now, out); },
+                 [&](const KernelRefused& e) {
+                   for (const KernelResult& result : e.results) commit.refused(result);
+                 },
+                 [&](const KernelFlushed& e) { roles.on_flushed(e.request, out); },
+                 [&](const OwnAddresses& e) {
+                   ownership.set_own_addresses(e.addresses);
+                   if (!std::exchange(addresses_known, true)) observer.want_dump(now);
+                 },
+                 [&](const NotifyReceived& e) { roles.on_message(e.message, up, now, out); },
+                 [&](const NotifyConnected&) {
+                   vrrpd_connected = true;
+                   roles.on_connected(config.node, out);
+                   peer.report_at_once();
+                 },
+                 [&](const NotifyDisconnected&) {
+                   vrrpd_connected = false;
+                   peer.forget_local(now);
+                 },
+                 [&](const RequestReceived& e) { on_request(e, now, out); },
+                 [&](const Stop&) { out.push_back(Finished{}); },
+                 [&](const Reload& e) {
+                   config = e.config;
+                   configure();
+                 },
+             },
+             event);
+}
+
+void Engine::State::on_datagram(const DatagramReceived& datagram, Time now) {
+  const auto received = link.receive(datagram, now);
+  if (!received) return;
+  if (received->changed) on_session(now);
+  if (!received->sealed) return;
+  const auto frame = decode_frame(received->payload, {config.peer, config.node});
+  if (!frame) return store.counters.add(frame.error());
+  on_frame(*frame, *received, now);
+}
+
+void Engine::State::on_session(Time now) {
+  peer.session_changed();
+  peer.tell_now(now);
+  if (link.peer_incarnation() == peer_incarnation) return;
+  if (peer_incarnation != 0) ++store.counters[Counter::peer_restarts];
+  peer_incarnation = link.peer_incarnation();
+  peer.forget_peer();
+  receiver.reset();
+  sender.reset();
+}
+
+void Engine::State::on_frame(const Frame& frame, const Session::Received& received, Time now) {
+  store.counters[Counter::unknown_blocks] += frame.unknown_blocks;
+  if (frame.ack) sender.on_ack(*frame.ack, now);
+  if (frame.probe) peer.on_probe(now);
+  if (frame.answer) peer.on_answer();
+  if (frame.state && !received.previous) on_peer_state(*frame.state, received.counter, now);
+  if (frame.sequence != 0) receiver.on_data(frame, now);
+  if (frame.ask) verify.on_ask(*frame.ask);
+  if (frame.part) verify.on_part(*frame.part, now);
+}
+
+void Engine::State::on_peer_state(const PeerState& state, std::uint64_t counter, Time now) {
+  if (!peer.on_state(state, counter)) return;
+  for (Group& group : store.groups) {
+    const GroupState* said = peer.said(group);
+    const GroupState nothing;
+    const std::uint32_t epoch = group.stream.epoch;
+    if (receiver.consider(group, said ? *said : nothing)) peer.tell_now(now);
+    sender.peer_follows(group, said ? said->following : 0);
+    if (group.stream.epoch != epoch) peer.tell_now(now);
+  }
+}
+
+void Engine::State::on_dumped(const FlowsDumped& dumped, Time now) {
+  if (dumped.dump != last_dump) return;
+  switch (dump_for) {
+    case DumpFor::nobody: return;
+    case DumpFor::observer: observer.on_dumped(dumped.flows, dumped.last, dumped.failed, now); break;
+    case DumpFor::verify: verify.on_dumped(dumped.flows, dumped.last, dumped.failed); break;
+  }
+  if (dumped.last || dumped.failed) dump_for = DumpFor::nobody;
+}
+
+void Engine::State::on_request(const RequestReceived& event, Time now, Actions& out) {
+  const common::Request& request = event.request;
+  common::Reply reply{.id = request.id, .ok = true, .error = {}, .body = {}};
+  if (request.verb == "status") {
+    reply.body = to_json(status(now));
+  } else if (request.verb == "sync.verify") {
+    return verify.start(event.client, request.id, nonces.next_u64(), link.up(now), now, out);
+  } else if (request.verb == "sync.resync") {
+    resync(now);
+  } else if (request.verb == "sync.commit") {
+    for (Group& group : store.groups) commit.commit_all(group);
+  } else {
+    reply.ok = false;
+    reply.error = "syncd does not know the request \"" + request.verb + "\"";
+  }
+  out.push_back(SendReply{event.client, std::move(reply)});
+}
+
+/// Everything anew, both ways and from the kernel.
+void Engine::State::resync(Time now) {
+  observer.want_dump(now);
+  for (Group& group : store.groups) {
+    if (group.role == Role::master && group.replicated) sender.begin_stream(group);
+    else receiver.stop_following(group);
+  }
+  peer.tell_now(now);
+}
+
+// --- time -------------------------------------------------------------------------------------------------------------
+
+void Engine::State::advance_link(Time now, Actions& out) {
+  const common::LinkState state = link.state(now);
+  if (state == link_was) return;
+  const bool was_up = link_was == common::LinkState::up;
+  link_was = state;
+  switch (state) {
+    case common::LinkState::up: out.push_back(Log{Log::Level::info, "link_up", config.peer + " is heard on the sync link"}); break;
+    case common::LinkState::refused: out.push_back(Log{Log::Level::error, "link_refused", link.refusal(now)}); break;
+    case common::LinkState::down:
+      if (was_up)
+        out.push_back(Log{Log::Level::warning, "link_down", config.peer + " is not heard on the sync link any more"});
+      break;
+    case common::LinkState::none: break;
+  }
+  if (was_up) sender.suspend();
+}
+
+void Engine::State::start_dumps(Time now, Actions& out) {
+  if (dump_for != DumpFor::nobody || !addresses_known) return;
+  if (observer.dump_due(now)) {
+    dump_for = DumpFor::observer;
+    observer.dump_started(now);
+  } else if (verify.wants_dump()) {
+    dump_for = DumpFor::verify;
+    verify.dump_started();
+  } else {
+    return;
+  }
+  out.push_back(StartDump{++last_dump});
+}
+
+void Engine::State::advance(Time now, Actions& out) {
+  stepped_at = now;
+  advance_link(now, out);
+  const bool up = link.up(now);
+  if (up) sender.tick(now);
+  if (sender.take_news()) peer.tell_now(now);
+  commit.tick(now);
+  if (observer.sweeping()) observer.sweep(now);
+  if (receiver.sweeping() && receiver.sweep()) peer.tell_now(now);
+  start_dumps(now, out);
+  roles.advance(up, now, out);
+  verify.advance(up, now, out);
+  auto report = peer.report(link.state(now), sender.backlog(), now);
+  if (!report) return;
+  if (vrrpd_connected) out.push_back(SendNotify{*report});
+  out.push_back(Publish{std::move(*report)});
+}
+
+std::optional<Time> Engine::State::deadline() const {
+  if (observer.sweeping() || receiver.sweeping() || verify.working()) return stepped_at;
+  common::Deadline at = common::earliest(link.deadline(stepped_at), peer.deadline());
+  at = common::earliest(at, commit.deadline());
+  at = common::earliest(at, observer.deadline());
+  at = common::earliest(at, roles.deadline());
+  at = common::earliest(at, verify.deadline());
+  at = common::earliest(at, receiver.deadline());
+  if (link.up(stepped_at)) at = common::earliest(at, sender.deadline());
+  return at;
+}
+
+// --- datagrams --------------------------------------------------------------------------------------------------------
+
+/// State, acknowledgements, and what verify has to say.
+bool Engine::State::compose_control(Time now) {
+  const bool tell = peer.tell_due(now), part = verify.has_to_say(now);
+  if (!tell && !part && !receiver.ack_due(now)) return false;
+  FrameWriter frame(payload, names());
+  if (receiver.ack_wanted()) frame.ack(receiver.take_ack());
+  if (tell) {
+    if (peer.take_probe()) frame.probe();
+    if (peer.take_answer()) frame.answer();
+    frame.state(peer.state_to_tell(now));
+    peer.told(now);
+  } else if (part) {
+    if (const auto ask = verify.poll_ask(now)) frame.ask(*ask);
+    if (const auto records = verify.poll_part()) frame.part(*records);
+  }
+  return true;
+}
+
+bool Engine::State::compose_data(Time now) {
+  if (!link.up(now) || !sender.ready(now)) return false;
+  FrameWriter frame(payload, names());
+  if (sender.waiting_for_marks()) frame.ack_now();
+  const bool ack = receiver.ack_wanted();
+  const Ack acknowledged = ack ? receiver.take_ack() : Ack{};
+  if (ack) frame.ack(acknowledged);
+  frame.data(sender.next_sequence(), sender.low());
+  if (sender.pack(frame, kMaxPayload, now)) return true;
+  if (!ack) return false;
+  FrameWriter plain(payload, names());
+  plain.ack(acknowledged);
+  return true;
+}
+
+}  // namespace syncd

@@ -1,0 +1,73 @@
+#pragma once
+// The parts of the engine and how they hang together. Rules live in the parts; here is routing only.
+#include "syncd/commit.hpp"
+#include "syncd/engine.hpp"
+#include "syncd/link.hpp"
+#include "syncd/observer.hpp"
+#include "syncd/ownership.hpp"
+#include "syncd/peer.hpp"
+#include "syncd/receiver.hpp"
+#include "syncd/roles.hpp"
+#include "syncd/sender.hpp"
+#include "syncd/verify.hpp"
+
+namespace syncd {
+
+struct Engine::State {
+  State(common::Config c, Secrets secrets, Time now)
+      : config(std::move(c)),
+        nonces(secrets.random),
+        store(nonces.next_u64()),
+        sender(store),
+        commit(store, config.sync ? config.sync->commit : common::CommitPolicy::continuous),
+        receiver(store, commit, ownership),
+        observer(store, sender, commit, ownership),
+        link(config, std::move(secrets.key), nonces, store.counters, now),
+        peer(store, config, now),
+        roles({store, sender, receiver, commit, observer, peer}),
+        verify(store, ownership, config) {
+    configure();
+  }
+
+  void configure();
+  void handle(const Event& event, Time now, Actions& out);
+  void on_datagram(const DatagramReceived& datagram, Time now);
+  void on_session(Time now);
+  void on_frame(const Frame& frame, const Session::Received& received, Time now);
+  void on_peer_state(const PeerState& state, std::uint64_t counter, Time now);
+  void on_dumped(const FlowsDumped& dumped, Time now);
+  void on_request(const RequestReceived& request, Time now, Actions& out);
+  void advance(Time now, Actions& out);
+  void advance_link(Time now, Actions& out);
+  void start_dumps(Time now, Actions& out);
+  bool compose_control(Time now);
+  bool compose_data(Time now);
+  void resync(Time now);
+  std::optional<Time> deadline() const;
+  Status status(Time now) const;
+  Names names() const { return {config.node, config.peer}; }
+
+  common::Config config;
+  NonceSource nonces;
+  Store store;
+  Ownership ownership;
+  Sender sender;
+  Commit commit;
+  Receiver receiver;
+  Observer observer;
+  Link link;
+  Peer peer;
+  Roles roles;
+  Verify verify;
+
+  enum class DumpFor : std::uint8_t { nobody, observer, verify } dump_for = DumpFor::nobody;
+  std::uint64_t last_dump = 0;
+  bool addresses_known = false;
+  bool vrrpd_connected = false;
+  common::LinkState link_was = common::LinkState::none;
+  std::uint64_t peer_incarnation = 0;
+  common::Bytes payload;
+  Time stepped_at{};
+};
+
+}  // namespace syncd

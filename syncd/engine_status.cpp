@@ -1,0 +1,87 @@
+// What the engine says of itself, and how events and actions read in a trace.
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "common/overload.hpp"
+#include "syncd/engine_state.hpp"
+
+namespace syncd {
+
+Status Engine::State::status(Time now) const {
+  Status s;
+  s.peer = config.peer;
+  s.link = link.state(now);
+  s.lag_ms = common::milliseconds(sender.lag(now));
+  s.backlog = sender.backlog();
+  s.memory_bytes = store.table.memory();
+  s.config_differs = peer.config_differs();
+  s.counters = store.counters.named();
+  const bool up = s.link == common::LinkState::up;
+  bool whole = true;
+  if (s.link == common::LinkState::none) s.reasons.push_back("no sync link is configured");
+  else if (const std::string refusal = link.refusal(now); !refusal.empty()) s.reasons.push_back(refusal);
+  else if (!up) s.reasons.push_back(config.peer + " is not heard on the sync link");
+  for (const Group& g : store.groups) {
+    if (!g.replicated) continue;
+    const bool master = g.role == Role::master;
+    (master ? s.local_flows : s.peer_flows) += g.flows;
+    if (!master) s.committed_flows += g.in_kernel;
+    if (g.role == Role::unknown) {
+      whole = false;
+      s.reasons.push_back(g.name + ": vrrpd has not said who is master");
+    } else if (master && !g.stream.all_sent) {
+      whole = false;
+      if (up) s.reasons.push_back(fmt::format("{}: {} does not have all connections yet", g.name, config.peer));
+    } else if (!master && !holds_everything(g)) {
+      whole = false;
+      if (up) s.reasons.push_back(fmt::format("{}: not all connections of {} are here yet", g.name, config.peer));
+    }
+  }
+  if (!observer.in_step())
+    s.reasons.push_back("the kernel's events and its table are being compared: some changes may not be known yet");
+  if (s.config_differs) s.reasons.push_back("the configuration differs from that of " + config.peer);
+  s.state = !up ? SyncState::disconnected : whole && observer.in_step() ? SyncState::synced : SyncState::syncing;
+  return s;
+}
+
+std::string to_string(const Event& event) {
+  return std::visit(
+      common::Overload{
+          [](const Tick&) -> std::string { return "Tick"; },
+          [](const DatagramReceived& e) { return fmt::format("DatagramReceived {} bytes on link {}", e.bytes.size(), e.link); },
+          [](const LinkChanged& e) { return fmt::format("LinkChanged {} {}", e.link, e.usable ? "usable" : "unusable"); },
+          [](const FlowsChanged& e) { return fmt::format("FlowsChanged {}", e.changes.size()); },
+          [](const FlowsDumped& e) {
+            return fmt::format("FlowsDumped {}: {}{}{}", e.dump, e.flows.size(), e.last ? " last" : "", e.failed ? " failed" : "");
+          },
+          [](const EventsLost&) -> std::string { return "EventsLost"; },
+          [](const EventsSynced& e) { return fmt::format("EventsSynced {}", e.request); },
+          [](const KernelRefused& e) { return fmt::format("KernelRefused {}", e.results.size()); },
+          [](const KernelFlushed& e) { return fmt::format("KernelFlushed {}", e.request); },
+          [](const OwnAddresses& e) { return fmt::format("OwnAddresses {}", e.addresses.size()); },
+          [](const NotifyReceived& e) { return "NotifyReceived " + common::encode(e.message); },
+          [](const NotifyConnected&) -> std::string { return "NotifyConnected"; },
+          [](const NotifyDisconnected&) -> std::string { return "NotifyDisconnected"; },
+          [](const RequestReceived& e) { return "RequestReceived " + e.request.verb; },
+          [](const Stop&) -> std::string { return "Stop"; },
+          [](const Reload&) -> std::string { return "Reload"; },
+      },
+      event);
+}
+
+std::string to_string(const Action& action) {
+  return std::visit(common::Overload{
+                        [](const SendNotify& a) { return "SendNotify " + common::encode(a.message); },
+                        [](const Publish& a) { return "Publish " + common::encode(a.report); },
+                        [](const StartDump& a) { return fmt::format("StartDump {}", a.dump); },
+                        [](const SyncEvents& a) { return fmt::format("SyncEvents {}", a.request); },
+                        [](const FlushKernel& a) { return fmt::format("FlushKernel {}", a.request); },
+                        [](const SendReply& a) { return "SendReply " + common::encode(a.reply); },
+                        [](const Log& a) { return "Log " + a.name + ": " + a.text; },
+                        [](const Finished&) -> std::string { return "Finished"; },
+                    },
+                    action);
+}
+
+}  // namespace syncd

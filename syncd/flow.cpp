@@ -1,0 +1,64 @@
+#include "syncd/flow.hpp"
+
+#include <fmt/core.h>
+
+#include <array>
+
+namespace syncd {
+namespace {
+
+constexpr std::uint8_t kIcmp = 1, kTcp = 6, kIcmpV6 = 58;
+
+std::string protocol_name(std::uint8_t protocol) {
+  switch (protocol) {
+    case kIcmp: return "icmp";
+    case kTcp: return "tcp";
+    case 17: return "udp";
+    case 33: return "dccp";
+    case 47: return "gre";
+    case 50: return "esp";
+    case kIcmpV6: return "icmpv6";
+    case 132: return "sctp";
+    case 136: return "udplite";
+  }
+  return fmt::format("protocol {}", protocol);
+}
+
+std::string endpoint(const common::IpAddress& address, std::uint16_t port) {
+  return address.is_v4() ? fmt::format("{}:{}", address.to_string(), port)
+                         : fmt::format("[{}]:{}", address.to_string(), port);
+}
+
+std::string direction(const Tuple& t, std::uint8_t protocol) {
+  if (protocol == kIcmp || protocol == kIcmpV6)
+    return fmt::format("{} -> {} type {} id {}", t.source.to_string(), t.destination.to_string(),
+                       t.destination_port >> 8, t.source_port);
+  return endpoint(t.source, t.source_port) + " -> " + endpoint(t.destination, t.destination_port);
+}
+
+/// enum tcp_conntrack, in its order.
+constexpr std::array<const char*, 10> kTcpStates = {"NONE",       "SYN_SENT",   "SYN_RECV", "ESTABLISHED", "FIN_WAIT",
+                                                    "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "SYN_SENT2"};
+
+}  // namespace
+
+std::string to_string(const FlowKey& key) {
+  std::string out = protocol_name(key.protocol) + " " + direction(key.original, key.protocol);
+  if (key.zone != 0) out += fmt::format(" zone {}", key.zone);
+  return out;
+}
+
+std::string to_string(const Flow& flow) {
+  std::string out = to_string(flow.key) + ", answered " + direction(flow.reply, flow.key.protocol);
+  if (flow.has_tcp) {
+    out += flow.tcp.state < kTcpStates.size() ? fmt::format(", {}", kTcpStates[flow.tcp.state])
+                                              : fmt::format(", tcp state {}", flow.tcp.state);
+    out += fmt::format(" flags {:x}/{:x} scale {}/{}", flow.tcp.flags_original, flow.tcp.flags_reply,
+                       flow.tcp.scale_original, flow.tcp.scale_reply);
+  }
+  out += fmt::format(", status {:#x}", flow.status);
+  if (flow.mark != 0) out += fmt::format(", mark {}", flow.mark);
+  return out;
+}
+
+}  // namespace syncd

@@ -1,0 +1,136 @@
+#pragma once
+// What stands inside a sealed datagram. Everything but flows is state, repeated until it changes: a lost datagram costs
+// time and never truth.
+//
+//   flags 1  | acknowledgement, if flagged | sequence and low mark, if flagged | blocks: type 1, length 2, body
+//
+// Sequences number the datagrams with flows of one incarnation of the sender, across sessions. `low` is the oldest
+// sequence that the sender still stands by: older datagrams that come yet are to be thrown away.
+#include <array>
+#include <bitset>
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/bytes.hpp"
+#include "common/notify.hpp"
+
+namespace syncd {
+
+/// Of acknowledgements: how far beyond the first missing sequence a receiver keeps account; the sender's window is below.
+inline constexpr std::size_t kAckBits = 512;
+/// Statements of groups in one datagram: with 32 it stays well below kMaxPayload.
+inline constexpr std::size_t kMaxGroups = 32;
+
+enum class FrameError : std::uint8_t {
+  truncated,
+  ack_form,        ///< bitmap too long or with a zero byte at its end
+  data_form,       ///< sequence 0 or below the low mark
+  state_form,      ///< too many groups, or a value out of its enumeration
+  flows_form,      ///< a block of flows without sequence or epoch
+  verify_form,
+};
+inline constexpr std::size_t kFrameErrors = 6;
+std::string_view to_string(FrameError error);
+
+/// Everything up to `base` is here or given up by the sender; `beyond` bit i: base + 1 + i is here too.
+struct Ack {
+  std::uint64_t base = 0;
+  std::bitset<kAckBits> beyond;
+  bool operator==(const Ack&) const = default;
+};
+
+/// What a node says of one group, to its peer.
+struct GroupState {
+  std::uint64_t group = 0;                ///< hash of the name
+  /// As master: the stream of this group's flows. `epoch` numbers it within the sender's incarnation; 0: not master.
+  std::uint32_t epoch = 0;
+  common::Term term;                      ///< of the mastership that is streamed
+  bool all_sent = false;                  ///< the receiver has acknowledged everything that there was at the beginning
+  bool drained = false;                   ///< gate shut, and the receiver has acknowledged everything there is
+  /// As receiver: the peer's epoch whose records are applied; 0: none.
+  std::uint32_t following = 0;
+  std::optional<common::GroupReport> report;   ///< vrrpd's statement; `report->group` stays empty on the link
+  bool operator==(const GroupState&) const = default;
+};
+
+struct PeerState {
+  std::uint64_t config = 0;               ///< hash of the configuration's digest
+  std::vector<GroupState> groups;
+  bool operator==(const PeerState&) const = default;
+};
+
+/// Asks for, or brings, a part of what the peer has in its kernel (verify.hpp).
+struct VerifyAsk {
+  std::uint64_t run = 0;
+  std::uint32_t chunk = 0;                ///< first wanted
+  std::uint32_t count = 0;                ///< 0: the run is over, forget it
+  bool operator==(const VerifyAsk&) const = default;
+};
+struct VerifyPart {
+  std::uint64_t run = 0;
+  std::uint32_t chunk = 0, chunks = 0;
+  common::ByteView records;
+};
+
+struct FlowsBlock {
+  std::uint32_t epoch = 0;
+  common::ByteView records;
+};
+
+struct Frame {
+  bool ack_now = false;     ///< acknowledge this at once: somebody waits
+  bool probe = false;       ///< tell your state at once
+  bool answer = false;      ///< state that a probe asked for
+  std::optional<Ack> ack;
+  std::uint64_t sequence = 0, low = 0;   ///< 0: no flows inside
+  std::vector<FlowsBlock> flows;
+  std::optional<PeerState> state;
+  std::optional<VerifyAsk> ask;
+  std::optional<VerifyPart> part;
+  unsigned unknown_blocks = 0;
+};
+
+/// `sender` and `receiver` are the nodes that terms are mostly of: they take one byte then.
+struct Names {
+  std::string_view sender, receiver;
+};
+
+/// Views in the frame point into `payload`.
+std::expected<Frame, FrameError> decode_frame(common::ByteView payload, const Names& names);
+
+/// Writes the head of a frame and then block after block.
+class FrameWriter {
+ public:
+  FrameWriter(common::Bytes& out, const Names& names) : out_(out), names_(names) { out_.assign(1, std::byte{0}); }
+
+  void ack_now() { flag(0x01); }
+  void probe() { flag(0x02); }
+  void answer() { flag(0x04); }
+  /// In this order, before any block.
+  void ack(const Ack& ack);
+  void data(std::uint64_t sequence, std::uint64_t low);
+
+  void state(const PeerState& state);
+  void ask(const VerifyAsk& ask);
+  void part(const VerifyPart& part);
+  /// Records are appended between begin and end.
+  void begin_flows(std::uint32_t epoch);
+  void record(common::ByteView record, bool gone);
+  void end_flows() { end_block(); }
+  std::size_t size() const { return out_.size(); }
+
+ private:
+  void flag(unsigned bit) { out_[0] |= static_cast<std::byte>(bit); }
+  void begin_block(std::uint8_t type);
+  void end_block();
+  void term(const common::Term& term);
+  common::Bytes& out_;
+  Names names_;
+  std::size_t block_ = 0;
+};
+
+}  // namespace syncd

@@ -1,0 +1,143 @@
+#include "syncd/link.hpp"
+
+#include <algorithm>
+
+namespace syncd {
+
+using common::Deadline;
+using common::LinkState;
+using common::Time;
+
+Link::Link(const common::Config& config, std::vector<std::byte> key, NonceSource& nonces, Counters& counters, Time now)
+    : node_(config.node),
+      peer_(config.peer),
+      links_(config.sync ? config.sync->links : std::vector<common::SyncLink>{}),
+      usable_(links_.size(), false),
+      session_({config.node, config.peer, std::move(key)}, nonces),
+      counters_(counters),
+      greet_at_(now),
+      copy_(links_.size()) {}
+
+void Link::set_usable(std::size_t link, bool usable) {
+  if (link < usable_.size()) usable_[link] = usable;
+}
+
+bool Link::any_usable() const {
+  return std::ranges::any_of(usable_, [](bool usable) { return usable; });
+}
+
+std::optional<Session::Received> Link::receive(const DatagramReceived& datagram, Time now) {
+  ++counters_[Counter::datagrams_received];
+  counters_[Counter::bytes_received] += datagram.bytes.size();
+  // Nothing else tells strangers from the peer when there is no key.
+  if (!session_.secured() && datagram.link < links_.size() && datagram.source != links_[datagram.link].peer) {
+    ++counters_[Counter::foreign_source];
+    return std::nullopt;
+  }
+  auto received = session_.receive(datagram.bytes);
+  if (!received) {
+    counters_.add(received.error());
+    note_refusal(received.error(), now);
+    return std::nullopt;
+  }
+  if (received->changed) ++counters_[Counter::sessions];
+  if (received->sealed) {
+    heard_at_ = now;
+    refusal_.reset();
+  }
+  if (!received->sealed && !received->changed) return std::nullopt;
+  return *received;
+}
+
+void Link::note_refusal(SessionError error, Time now) {
+  switch (error) {
+    case SessionError::version:
+    case SessionError::security_differs:
+    case SessionError::wrong_key:
+    case SessionError::our_own_name:
+    case SessionError::unknown_peer:
+    case SessionError::not_for_us:
+      refusal_ = error;
+      refused_at_ = now;
+      break;
+    case SessionError::too_short:
+    case SessionError::too_long:
+    case SessionError::type:
+    case SessionError::reflected:
+    case SessionError::stale_answer:
+    case SessionError::unknown_session:
+    case SessionError::forged:
+    case SessionError::replayed: break;   // noise, or forgery that must not change what we show
+  }
+}
+
+LinkState Link::state(Time now) const {
+  if (links_.empty() || peer_.empty()) return LinkState::none;
+  if (!any_usable()) return LinkState::down;
+  if (heard_at_ && now - *heard_at_ < kDeadAfter) return LinkState::up;
+  return refusal_ && now - refused_at_ < kRefusalShown ? LinkState::refused : LinkState::down;
+}
+
+std::string Link::refusal(Time now) const {
+  if (state(now) != LinkState::refused) return {};
+  switch (*refusal_) {
+    case SessionError::version: return "the peer speaks another version of the sync protocol: install the same steadynat on both routers";
+    case SessionError::security_differs:
+      return "one router has a sync key and the other `security: none`: use the same configuration file on both";
+    case SessionError::wrong_key: return "the peer's key is another one: copy the key file of one router to the other";
+    case SessionError::our_own_name:
+      return "the other router runs as node " + node_ + " too: start one of them with another --node";
+    case SessionError::unknown_peer:
+    case SessionError::not_for_us:
+      return "the node at the other end is not " + peer_ + ": check --node and `nodes` on both routers";
+    case SessionError::too_short:
+    case SessionError::too_long:
+    case SessionError::type:
+    case SessionError::reflected:
+    case SessionError::stale_answer:
+    case SessionError::unknown_session:
+    case SessionError::forged:
+    case SessionError::replayed: break;
+  }
+  return {};
+}
+
+bool Link::poll_greeting(Time now, common::Bytes& out) {
+  if (state(now) == LinkState::none || !any_usable()) return false;
+  if (session_.poll_answer(out)) return true;
+  // A session that is heard needs none. One that is not may belong to a process that is no more.
+  if (up(now) || greet_at_ > now) return false;
+  session_.hello(greetings_ % kRenewAfter == 0, out);
+  ++greetings_;
+  greet_at_ = now + kGreetEvery;
+  return true;
+}
+
+void Link::send(common::ByteView payload) {
+  session_.seal(payload, outgoing_);
+  copy_ = 0;
+}
+
+void Link::send_plainly(common::Bytes datagram) {
+  outgoing_ = std::move(datagram);
+  copy_ = 0;
+}
+
+bool Link::next_copy(Datagram& out) {
+  while (copy_ < links_.size() && !usable_[copy_]) ++copy_;
+  if (copy_ >= links_.size()) return false;
+  out.link = copy_++;
+  out.bytes = outgoing_;
+  ++counters_[Counter::datagrams_sent];
+  counters_[Counter::bytes_sent] += out.bytes.size();
+  return true;
+}
+
+Deadline Link::deadline(Time now) const {
+  if (state(now) == LinkState::none || !any_usable()) return std::nullopt;
+  if (session_.answer_due()) return now;
+  if (up(now)) return *heard_at_ + kDeadAfter;
+  return greet_at_;
+}
+
+}  // namespace syncd

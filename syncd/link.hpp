@@ -1,0 +1,71 @@
+#pragma once
+// The way to the peer: the session, the configured links under it, and whether the peer is heard. Every datagram goes out
+// on all usable links at once; what comes twice is dropped by the session's replay window.
+#include <expected>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/config.hpp"
+#include "common/notify.hpp"
+#include "common/time.hpp"
+#include "syncd/counters.hpp"
+#include "syncd/engine.hpp"
+#include "syncd/session.hpp"
+
+namespace syncd {
+
+/// The peer says something at least this often, and is down when four in a row are missing.
+inline constexpr common::Duration kKeepalive = std::chrono::milliseconds(50);
+inline constexpr common::Duration kDeadAfter = 4 * kKeepalive;
+/// While the peer is not heard, it is greeted this often, each time with the same nonce until kRenewAfter greetings.
+inline constexpr common::Duration kGreetEvery = std::chrono::milliseconds(100);
+inline constexpr int kRenewAfter = 10;
+/// How long a refusal is shown after the last datagram that was refused.
+inline constexpr common::Duration kRefusalShown = std::chrono::seconds(3);
+
+class Link {
+ public:
+  Link(const common::Config& config, std::vector<std::byte> key, NonceSource& nonces, Counters& counters,
+       common::Time now);
+
+  /// Opens a datagram. Nothing: it was no sealed one, or is refused (counted).
+  std::optional<Session::Received> receive(const DatagramReceived& datagram, common::Time now);
+  void set_usable(std::size_t link, bool usable);
+
+  common::LinkState state(common::Time now) const;
+  bool up(common::Time now) const { return state(now) == common::LinkState::up; }
+  bool established() const { return session_.established(); }
+  std::uint64_t peer_incarnation() const { return session_.peer_incarnation(); }
+  bool ever_heard() const { return heard_at_.has_value(); }
+  /// Why the peer is refused, as a sentence with what to do; empty: it is not.
+  std::string refusal(common::Time now) const;
+
+  /// A hello or an answer that is due.
+  bool poll_greeting(common::Time now, common::Bytes& out);
+  /// Seals the payload for all links.
+  void send(common::ByteView payload);
+  void send_plainly(common::Bytes datagram);
+  bool next_copy(Datagram& out);
+
+  common::Deadline deadline(common::Time now) const;
+
+ private:
+  void note_refusal(SessionError error, common::Time now);
+  bool any_usable() const;
+
+  std::string node_, peer_;
+  std::vector<common::SyncLink> links_;
+  std::vector<bool> usable_;
+  Session session_;
+  Counters& counters_;
+  common::Deadline heard_at_;
+  std::optional<SessionError> refusal_;
+  common::Time refused_at_{};
+  common::Time greet_at_;
+  int greetings_ = 0;
+  common::Bytes outgoing_;
+  std::size_t copy_ = 0;               ///< next link to take a copy of outgoing_
+};
+
+}  // namespace syncd

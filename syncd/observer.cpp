@@ -1,0 +1,269 @@
+#include "syncd/observer.hpp"
+
+#include <algorithm>
+
+#include "syncd/receiver.hpp"
+
+namespace syncd {
+namespace {
+
+using common::ByteView;
+using common::Time;
+
+constexpr std::uint8_t kTcp = 6, kUdp = 17;
+
+bool one_family(const Flow& flow) {
+  const auto family = flow.key.original.source.family();
+  return flow.key.original.destination.family() == family && flow.reply.source.family() == family &&
+         flow.reply.destination.family() == family;
+}
+
+std::uint32_t seconds_after(Time now, std::uint32_t timeout) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
+  return static_cast<std::uint32_t>(std::min<std::int64_t>(seconds + timeout, UINT32_MAX));
+}
+
+}  // namespace
+
+std::size_t TimeoutGuide::kind(const Flow& flow) {
+  if (flow.key.protocol == kTcp) return flow.tcp.state & 15u;
+  const std::size_t answered = (flow.status & status_bits::seen_reply ? 1u : 0u) +
+                               (flow.status & status_bits::assured ? 2u : 0u);
+  return (flow.key.protocol == kUdp ? 16u : 20u) + answered;
+}
+
+void TimeoutGuide::learn(const Flow& flow) {
+  if (flow.key.protocol == kTcp && !flow.has_tcp) return;
+  std::uint32_t& longest = longest_[kind(flow)];
+  longest = std::max(longest, flow.timeout);
+}
+
+std::uint32_t TimeoutGuide::full(const Flow& flow) const {
+  if (flow.key.protocol == kTcp && !flow.has_tcp) return flow.timeout;
+  return std::max(longest_[kind(flow)], flow.timeout);
+}
+
+// --- events -----------------------------------------------------------------------------------------------------------
+
+void Observer::on_changes(std::span<const FlowChange> changes, Time now) {
+  for (const FlowChange& change : changes) {
+    if (!one_family(change.flow)) {
+      ++store_.counters[Counter::mixed_families];
+      continue;
+    }
+    if (change.own) {
+      on_own_request(change, now);
+      continue;
+    }
+    ++store_.counters[Counter::events];
+    switch (change.kind) {
+      case ChangeKind::created:
+      case ChangeKind::updated:
+        guide_.learn(change.flow);
+        on_live(change.flow, false, now);
+        break;
+      case ChangeKind::destroyed: on_destroyed(change.flow, now); break;
+    }
+  }
+}
+
+/// Where the kernel's entry stands, as the kernel itself says.
+void Observer::note_kernel(Entry& e, const Flow& flow, std::uint32_t own_timeout, Time now) {
+  store_.set_in_kernel(e, true);
+  e.seen = store_.dump_number;
+  if (flow.tcp.flags_original & flow.tcp.flags_reply & tcp_flags::be_liberal) e.set(entry::liberal);
+  e.lease_until = seconds_after(now, flow.timeout);
+  if (flow.timeout > own_timeout) e.set(entry::leased);
+}
+
+/// Our own writes come back in their order.
+void Observer::on_own_request(const FlowChange& change, Time now) {
+  Record key;
+  encode_key(change.flow.key, key);
+  const Slot slot = store_.table.find(key.key());
+  if (slot == kNoSlot) return;
+  Entry& e = store_[slot];
+  if (change.kind == ChangeKind::destroyed) return store_.set_in_kernel(e, false);
+  if (e.is(entry::gone)) return;   // the removal is on its way
+  const ByteView record = store_.table.record(slot);
+  const auto layout = inspect(record);
+  note_kernel(e, change.flow, layout ? timeout_of(record, *layout) : 0, now);
+}
+
+void Observer::on_live(const Flow& flow, bool from_dump, Time now) {
+  Record record;
+  encode_key(flow.key, record);
+  const std::uint32_t hash = store_.table.hash(record.key());
+  const Slot slot = store_.table.find(record.key(), hash);
+  if (slot == kNoSlot) {
+    if (!from_dump || !ended_meanwhile_.contains(hash)) on_live_unknown(flow, hash, from_dump, now);
+    return;
+  }
+  Entry& e = store_[slot];
+  // An event is newer than what the dump read, whatever order they were delivered in.
+  if (from_dump && e.seen == store_.dump_number) return;
+  e.seen = store_.dump_number;
+  if (store_.group_of(e).role == Role::master) on_live_own(slot, flow, from_dump, now);
+  else on_live_copy(slot, flow, from_dump, now);
+}
+
+void Observer::on_live_unknown(const Flow& flow, std::uint32_t hash, bool from_dump, Time now) {
+  const auto owner = ownership_.group_of(flow);
+  if (!owner || !store_.groups[*owner].replicated) {
+    ++store_.counters[Counter::flows_excluded];
+    return;
+  }
+  const Group& group = store_.groups[*owner];
+  // A backup with a whole replica knows its master's flows; whatever else passes here is nobody's.
+  if (group.role == Role::backup && group.replica.complete) return;
+  Record record;
+  encode(flow, nullptr, record);
+  if (from_dump) set_timeout(record, guide_.full(flow));
+  const Slot slot = store_.add(record.view(), hash, *owner);
+  if (slot == kNoSlot) return;
+  Entry& e = store_[slot];
+  note_kernel(e, flow, UINT32_MAX, now);
+  if (group.role != Role::master) {
+    e.set(entry::found);
+    return;
+  }
+  if (from_dump) ++store_.counters[Counter::reconciled_missing];
+  sender_.changed(slot, now);
+}
+
+/// Of a group that we are master of.
+void Observer::on_live_own(Slot slot, const Flow& flow, bool from_dump, Time now) {
+  Entry& e = store_[slot];
+  const bool was_gone = e.is(entry::gone);
+  const ByteView old = store_.table.record(slot);
+  const auto layout = was_gone ? std::expected<RecordLayout, RecordError>(RecordLayout{}) : inspect(old);
+  const TcpState known = layout && layout->has_tcp ? tcp_of(old, *layout) : TcpState{};
+  Record record;
+  encode(flow, layout && layout->has_tcp ? &known : nullptr, record);
+  const bool same =
+      !was_gone && layout && std::ranges::equal(old.first(layout->state_end), record.view().first(record.state_end));
+  store_.set_in_kernel(e, true);
+  // The kernel's word is the truth now, so a write that waits would only be behind it.
+  store_.unqueue_write(slot);
+  if (was_gone) store_.revive(slot, record.view());
+  e.clear(entry::found | entry::behind | entry::rebind | entry::retime | entry::refused | entry::retried);
+  // A packet made the kernel say this, so its timeout is the kernel's own again. A dump knows no full timeout.
+  if (!from_dump) e.clear(entry::leased);
+  else if (same) return;
+  else set_timeout(record, guide_.full(flow));
+  store_.table.set_record(slot, record.view());
+  if (same) return;
+  if (from_dump) ++store_.counters[Counter::reconciled_missing];
+  sender_.changed(slot, now);
+}
+
+/// Of a group that is not ours: a copy of the peer's flow, or an entry that we found here.
+void Observer::on_live_copy(Slot slot, const Flow& flow, bool from_dump, Time now) {
+  Entry& e = store_[slot];
+  if (e.is(entry::gone)) return;
+  Record record;
+  encode(flow, nullptr, record);
+  const ByteView old = store_.table.record(slot);
+  const auto old_layout = inspect(old), layout = inspect(record.view());
+  if (!old_layout || !layout) return;
+  const bool known = e.is(entry::in_kernel);
+  note_kernel(e, flow, timeout_of(old, *old_layout), now);
+  if (e.is(entry::found)) {
+    if (!from_dump) store_.table.set_record(slot, record.view());
+    return;
+  }
+  if (!same_binding(old, *old_layout, record.view(), *layout)) e.set(entry::rebind);
+  else if (!known) e.set(entry::behind);
+}
+
+void Observer::on_destroyed(const Flow& flow, Time now) {
+  Record key;
+  encode_key(flow.key, key);
+  const std::uint32_t hash = store_.table.hash(key.key());
+  if (dumping_) {
+    ended_meanwhile_.insert(hash);
+    again_ = again_ || ended_meanwhile_.size() >= kMaxEndedMeanwhile;
+    if (again_) ended_meanwhile_.clear();
+  }
+  const Slot slot = store_.table.find(key.key(), hash);
+  if (slot == kNoSlot) return;
+  Entry& e = store_[slot];
+  if (store_.group_of(e).role != Role::master) return commit_.vanished(slot);
+  store_.set_in_kernel(e, false);
+  store_.unqueue_write(slot);
+  sender_.ended(slot, now);
+}
+
+// --- dumps ------------------------------------------------------------------------------------------------------------
+
+void Observer::on_lost(Time now) {
+  ++store_.counters[Counter::events_lost];
+  in_step_ = false;
+  // What a running dump has shown already may have changed since.
+  if (dumping_ || sweeping_) again_ = true;
+  else want_dump(now);
+}
+
+void Observer::dump_started(Time now) {
+  dumping_ = true;
+  again_ = false;
+  ended_meanwhile_.clear();
+  dump_at_ = now + kDumpEvery;
+  ++store_.dump_number;
+  ++store_.counters[Counter::dumps];
+}
+
+/// As master, and with a timeout that traffic set: leases of ours say nothing of the kernel's timeouts.
+bool Observer::is_ours(const Flow& flow) const {
+  const auto owner = ownership_.group_of(flow);
+  if (!owner || store_.groups[*owner].role != Role::master) return false;
+  Record key;
+  encode_key(flow.key, key);
+  const Slot slot = store_.table.find(key.key());
+  return slot == kNoSlot || !store_.table[slot].is(entry::leased);
+}
+
+void Observer::on_dumped(std::span<const Flow> flows, bool last, bool failed, Time now) {
+  if (!dumping_) return;
+  // First the longest of each kind in this part, so that the first flow profits from the last.
+  for (const Flow& flow : flows)
+    if (one_family(flow) && is_ours(flow)) guide_.learn(flow);
+  for (const Flow& flow : flows) {
+    if (one_family(flow)) on_live(flow, true, now);
+    else ++store_.counters[Counter::mixed_families];
+  }
+  if (failed) {
+    ++store_.counters[Counter::dumps_failed];
+    dumping_ = false;
+    return want_dump(now + kDumpRetry);
+  }
+  if (!last) return;
+  dumping_ = false;
+  sweeping_ = true;
+  cursor_ = 0;
+}
+
+void Observer::sweep(Time now) {
+  std::size_t looked_at = 0;
+  for (; cursor_ < store_.table.end(); ++cursor_) {
+    if (++looked_at > kSweepSlice) return;
+    Entry& e = store_[cursor_];
+    if (!e.used() || e.is(entry::gone | entry::sentinel) || !e.is(entry::in_kernel)) continue;
+    if (e.seen == store_.dump_number) continue;
+    ++store_.counters[Counter::reconciled_gone];
+    if (store_.group_of(e).role != Role::master) {
+      commit_.vanished(cursor_);
+      continue;
+    }
+    store_.set_in_kernel(e, false);
+    store_.unqueue_write(cursor_);
+    sender_.ended(cursor_, now);
+  }
+  sweeping_ = false;
+  dumped_once_ = true;
+  ended_meanwhile_.clear();
+  if (again_) return want_dump(now);
+  in_step_ = true;
+}
+
+}  // namespace syncd

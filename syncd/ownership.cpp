@@ -1,0 +1,100 @@
+#include "syncd/ownership.hpp"
+
+#include <algorithm>
+
+namespace syncd {
+namespace {
+
+using common::IpAddress;
+
+constexpr std::uint8_t kVrrp = 112;
+
+/// Never forwarded by a router, whoever's it is.
+bool stays_on_its_wire(const IpAddress& a) {
+  if (a.is_multicast() || a.is_link_local() || a.is_unspecified()) return true;
+  if (a.is_v4()) {
+    const std::uint32_t value = a.v4_value();
+    return value >> 24 == 127 || value == 0xffffffffu;
+  }
+  static const IpAddress loopback = *IpAddress::parse("::1");
+  return a == loopback;
+}
+
+bool contains(const std::vector<IpAddress>& list, const IpAddress& a) {
+  return std::ranges::find(list, a) != list.end();
+}
+
+}  // namespace
+
+void Ownership::configure(const common::Config& config, const std::vector<std::size_t>& group_numbers) {
+  covers_.clear();
+  virtual_.clear();
+  link_.clear();
+  if (!config.vrrp || !config.sync) return rebuild();
+  const auto& groups = config.vrrp->groups;
+  only_one_ = groups.size() == 1;
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    Cover cover;
+    cover.group = group_numbers[i];
+    cover.networks = groups[i].protects;
+    for (const auto& instance : groups[i].instances)
+      for (const auto& prefix : instance.virtual_addresses) cover.addresses.push_back(prefix.address);
+    if (config.nat)
+      for (const auto& rule : config.nat->source)
+        if (rule.source_address && (rule.group == groups[i].name || only_one_))
+          cover.networks.push_back(*rule.source_address);
+    virtual_.insert(virtual_.end(), cover.addresses.begin(), cover.addresses.end());
+    covers_.push_back(std::move(cover));
+  }
+  for (const auto& link : config.sync->links) link_.push_back(link.local);
+  rebuild();
+}
+
+void Ownership::set_own_addresses(std::span<const IpAddress> addresses) {
+  given_.assign(addresses.begin(), addresses.end());
+  rebuild();
+}
+
+void Ownership::rebuild() {
+  own_v4_.clear();
+  own_v6_.clear();
+  for (const auto* list : {&given_, &link_})
+    for (const IpAddress& a : *list) {
+      if (contains(virtual_, a)) continue;
+      if (a.is_v4()) own_v4_.push_back(a.v4_value());
+      else own_v6_.push_back(a);
+    }
+}
+
+bool Ownership::is_own(const IpAddress& a) const {
+  if (a.is_v4()) return std::ranges::find(own_v4_, a.v4_value()) != own_v4_.end();
+  return contains(own_v6_, a);
+}
+
+bool Ownership::stays_here(const Flow& flow) const {
+  const Tuple& o = flow.key.original;
+  if (flow.key.protocol == kVrrp) return true;
+  for (const IpAddress* a : {&o.source, &o.destination, &flow.reply.source, &flow.reply.destination})
+    if (stays_on_its_wire(*a) || is_own(*a)) return true;
+  return false;
+}
+
+bool Ownership::covers(const Cover& cover, const Flow& flow) const {
+  const Tuple& o = flow.key.original;
+  for (const IpAddress* a : {&o.source, &o.destination, &flow.reply.source, &flow.reply.destination}) {
+    if (contains(cover.addresses, *a)) return true;
+    for (const auto& network : cover.networks)
+      if (network.contains(*a)) return true;
+  }
+  return false;
+}
+
+std::optional<std::size_t> Ownership::group_of(const Flow& flow) const {
+  if (covers_.empty() || stays_here(flow)) return std::nullopt;
+  if (only_one_) return covers_.front().group;
+  for (const Cover& cover : covers_)
+    if (covers(cover, flow)) return cover.group;
+  return std::nullopt;
+}
+
+}  // namespace syncd

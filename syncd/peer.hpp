@@ -1,0 +1,84 @@
+#pragma once
+// What the two nodes tell each other besides flows: what each vrrpd says of its groups, what each syncd streams and
+// follows. State only: sent on every change, at a probe, and every kKeepalive.
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/notify.hpp"
+#include "common/time.hpp"
+#include "syncd/frame.hpp"
+#include "syncd/store.hpp"
+
+namespace syncd {
+
+class Peer {
+ public:
+  Peer(Store& store, const common::Config& config, common::Time now);
+  void configure(const common::Config& config);
+
+  // --- what we tell
+  void local_report(const common::LocalReport& report, common::Time now);
+  /// vrrpd's connection is lost: what it said holds no longer.
+  void forget_local(common::Time now);
+  void tell_now(common::Time now) { tell_at_ = now; }
+  bool tell_due(common::Time now) const { return tell_at_ <= now; }
+  PeerState state_to_tell(common::Time now);
+  bool take_probe() { return std::exchange(probe_, false); }
+  bool take_answer() { return std::exchange(answer_, false); }
+  void told(common::Time now);
+
+  // --- what we are told
+  /// Of a new session: what was said in an earlier one may come late.
+  void session_changed() { newest_counter_.reset(); }
+  void forget_peer() { said_ = {}, ++said_changes_; }
+  /// False: older than what we know.
+  bool on_state(const PeerState& state, std::uint64_t counter);
+  void on_probe(common::Time now);
+  void on_answer() { answered_ = true; }
+  const GroupState* said(const Group& group) const;
+  bool config_differs() const { return said_ && said_->config != config_hash_; }
+
+  // --- what vrrpd and the agent are told of the peer
+  /// A report that is due now, because something changed, a probe was answered, or time has passed.
+  std::optional<common::PeerReport> report(common::LinkState link, std::uint64_t backlog, common::Time now);
+  void report_at_once() { answered_ = true; }
+
+  common::Deadline deadline() const;
+
+ private:
+  common::PeerReport make_report(common::LinkState link, std::uint64_t backlog) const;
+  /// What of a report is news; a backlog moves with every packet and is none.
+  struct Brief {
+    common::LinkState link = common::LinkState::none;
+    bool config_differs = false;
+    std::uint64_t said = 0;              ///< how often the peer's word has changed
+    std::uint32_t complete = 0;          ///< a bit per group
+    bool operator==(const Brief&) const = default;
+  };
+  Brief brief(common::LinkState link) const;
+  void expire(common::Time now);
+
+  struct Stated {
+    common::GroupReport report;
+    common::Deadline until;
+  };
+
+  Store& store_;
+  std::string peer_;
+  std::uint64_t config_hash_ = 0;
+  std::vector<Stated> local_;
+  common::Time tell_at_;
+  bool probe_ = false, answer_ = false, answered_ = false;
+  std::optional<PeerState> said_;
+  std::optional<std::uint64_t> newest_counter_;
+  std::uint64_t said_changes_ = 0;
+  std::optional<Brief> reported_;
+  common::Time report_at_;
+};
+
+/// Do we hold all connections of the newest term that anybody knows of?
+bool holds_everything(const Group& group);
+
+}  // namespace syncd

@@ -1,0 +1,249 @@
+#include "syncd/receiver.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace syncd {
+namespace {
+
+using common::ByteView;
+using common::Time;
+
+/// The record out of a datagram, without the mark that says it is gone.
+void copy_record(ByteView bytes, const RecordLayout& layout, Record& out) {
+  std::memcpy(out.bytes.data(), bytes.data(), layout.size);
+  out.bytes[0] &= ~kGone;
+  out.key_end = layout.key_end;
+  out.state_end = layout.state_end;
+  out.size = layout.size;
+}
+
+}  // namespace
+
+void Receiver::reset() {
+  for (Slot slot = store_.graves.head; slot != kNoSlot; slot = store_.graves.head) {
+    store_.unqueue(slot);
+    store_.release(slot);
+  }
+  begun_ = false;
+  base_ = 0;
+  beyond_.reset();
+  unacknowledged_ = 0;
+  ack_at_.reset();
+  for (Group& group : store_.groups) {
+    stop_following(group);
+    group.replica.highest = 0;
+  }
+}
+
+void Receiver::stop_following(Group& group) {
+  group.replica.epoch = 0;
+  group.replica.sweeping = false;
+}
+
+bool Receiver::consider(Group& group, const GroupState& said) {
+  Group::Replica& replica = group.replica;
+  if (group.role != Role::backup || !group.replicated) return false;
+  if (said.epoch == 0) {
+    if (replica.epoch == 0) return false;
+    replica.epoch = 0;   // it is master no more; a sweep that has begun goes on
+    return true;
+  }
+  if (said.term < group.told) {
+    ++store_.counters[Counter::stale_term];
+    return false;
+  }
+  if (said.epoch == replica.epoch) {
+    if (said.term > replica.term) {
+      replica.term = said.term;
+      if (replica.complete) group.held = said.term;
+    }
+    if (said.all_sent && !replica.complete && !replica.sweeping) {
+      replica.sweeping = true;
+      replica.cursor = 0;
+    }
+    return false;
+  }
+  if (said.epoch <= replica.highest) return false;
+  replica = {.epoch = said.epoch, .highest = said.epoch, .term = said.term, .complete = false, .sweeping = false,
+             .cursor = 0};
+  group.held = {};
+  ++group.generation;
+  ++store_.counters[Counter::bulks_received];
+  return true;
+}
+
+// --- datagrams --------------------------------------------------------------------------------------------------------
+
+void Receiver::skip_to(std::uint64_t base) {
+  if (base <= base_) return;
+  const std::uint64_t by = base - base_;
+  if (by >= kAckBits) beyond_.reset();
+  else beyond_ >>= by;
+  base_ = base;
+  advance();
+}
+
+void Receiver::advance() {
+  while (beyond_.test(0)) {
+    beyond_ >>= 1;
+    ++base_;
+  }
+  for (Slot slot = store_.graves.head; slot != kNoSlot; slot = store_.graves.head) {
+    if (may_be_overtaken(store_[slot].version)) break;
+    store_.unqueue(slot);
+    store_.release(slot);
+  }
+}
+
+void Receiver::on_data(const Frame& frame, Time now) {
+  const std::uint64_t sequence = frame.sequence;
+  if (!begun_) {
+    begun_ = true;
+    base_ = frame.low - 1;
+  }
+  skip_to(frame.low - 1);
+  if (sequence > base_ && sequence - base_ > kAckBits) {
+    ++store_.counters[Counter::too_early];
+    return;
+  }
+  ++unacknowledged_;
+  if (frame.ack_now || unacknowledged_ >= kAckEvery) ack_at_ = now;
+  else ack_at_ = common::earliest(ack_at_, now + kAckDelay);
+  if (sequence <= base_ || beyond_.test(sequence - base_ - 1)) {
+    ++store_.counters[Counter::duplicates];
+    return;
+  }
+  for (const FlowsBlock& block : frame.flows) {
+    Group* group = store_.groups.follower_of(block.epoch);
+    if (group == nullptr || group->role != Role::backup) ++store_.counters[Counter::stale_stream];
+    else apply(*group, block.records, sequence, now);
+  }
+  beyond_.set(sequence - base_ - 1);
+  advance();
+}
+
+Ack Receiver::take_ack() {
+  ack_at_.reset();
+  unacknowledged_ = 0;
+  return {base_, beyond_};
+}
+
+void Receiver::apply(Group& group, ByteView records, std::uint64_t sequence, Time now) {
+  const std::size_t index = store_.groups.index(group);
+  Record record;
+  while (!records.empty()) {
+    const auto layout = inspect(records);
+    if (!layout) {
+      store_.counters.add(layout.error());
+      return;   // where the next record begins, nobody knows
+    }
+    copy_record(records, *layout, record);
+    records = records.subspan(layout->size);
+    ++store_.counters[layout->gone ? Counter::endings_received : Counter::flows_received];
+    if (layout->gone) apply_gone(index, record, sequence);
+    else apply_live(index, record, sequence, now);
+  }
+}
+
+/// May this version of the group's flow replace what the entry holds?
+bool Receiver::admit(Slot slot, std::size_t group, std::uint64_t sequence) {
+  Entry& e = store_[slot];
+  if (e.group != group) {
+    if (store_.group_of(e).role == Role::master) {
+      ++store_.counters[Counter::foreign_claims];
+      return false;
+    }
+    store_.unqueue(slot);
+    store_.move_to_group(e, group);
+  }
+  if (e.generation == store_.groups[group].generation && e.version > sequence) {
+    ++store_.counters[Counter::older_version];
+    return false;
+  }
+  e.version = sequence;
+  e.generation = store_.groups[group].generation;
+  e.clear(entry::found);
+  return true;
+}
+
+void Receiver::bury(Slot slot, std::uint64_t sequence) {
+  if (may_be_overtaken(sequence)) store_.enqueue(slot, Queue::graves);
+  else store_.unqueue(slot);
+  store_.release(slot);
+}
+
+void Receiver::apply_gone(std::size_t group, const Record& record, std::uint64_t sequence) {
+  const std::uint32_t hash = store_.table.hash(record.key());
+  Slot slot = store_.table.find(record.key(), hash);
+  if (slot == kNoSlot) {
+    if (!may_be_overtaken(sequence)) return;
+    slot = store_.add(record.key(), hash, group);
+    if (slot == kNoSlot) return;
+  }
+  if (!admit(slot, group, sequence)) return;
+  commit_.ended(slot);
+  bury(slot, sequence);
+}
+
+void Receiver::apply_live(std::size_t group, const Record& record, std::uint64_t sequence, Time now) {
+  const std::uint32_t hash = store_.table.hash(record.key());
+  const Slot slot = store_.table.find(record.key(), hash);
+  if (slot == kNoSlot) {
+    if (ownership_.stays_here(decode(record.view()))) {
+      ++store_.counters[Counter::own_address_flows];
+      return;
+    }
+    const Slot added = store_.add(record.view(), hash, group);
+    if (added == kNoSlot) return;
+    store_[added].version = sequence;
+    store_[added].generation = store_.groups[group].generation;
+    return commit_.stored(added, Commit::Difference::state, now);
+  }
+  if (!admit(slot, group, sequence)) return;
+  store_.unqueue(slot);
+  if (store_[slot].is(entry::gone)) {
+    store_.revive(slot, record.view());
+    return commit_.stored(slot, Commit::Difference::state, now);
+  }
+  const ByteView old = store_.table.record(slot);
+  const auto old_layout = inspect(old), layout = inspect(record.view());
+  Commit::Difference difference = Commit::Difference::binding;
+  if (old_layout && layout && same_binding(old, *old_layout, record.view(), *layout)) {
+    const bool same = std::ranges::equal(old.first(old_layout->state_end), record.view().first(layout->state_end));
+    difference = same ? Commit::Difference::none : Commit::Difference::state;
+  }
+  store_.table.set_record(slot, record.view());
+  commit_.stored(slot, difference, now);
+}
+
+// --- sweeping ---------------------------------------------------------------------------------------------------------
+
+bool Receiver::sweeping() const {
+  return std::ranges::any_of(store_.groups, [](const Group& g) { return g.replica.sweeping; });
+}
+
+bool Receiver::sweep() {
+  std::size_t looked_at = 0;
+  for (std::size_t i = 0; i < store_.groups.size(); ++i) {
+    Group& group = store_.groups[i];
+    Group::Replica& replica = group.replica;
+    for (; replica.sweeping && replica.cursor < store_.table.end(); ++replica.cursor) {
+      if (++looked_at > kSweepSlice) return false;
+      const Entry& e = store_[replica.cursor];
+      if (!e.used() || e.is(entry::gone | entry::sentinel) || e.group != i || e.generation == group.generation) continue;
+      ++store_.counters[Counter::swept];
+      store_.unqueue(replica.cursor);
+      commit_.ended(replica.cursor);
+      store_.release(replica.cursor);
+    }
+    if (!replica.sweeping) continue;
+    replica.sweeping = false;
+    replica.complete = true;
+    group.held = replica.term;
+    return true;
+  }
+  return false;
+}
+
+}  // namespace syncd

@@ -1,0 +1,67 @@
+#pragma once
+// The peer's flows as they come: applied in any order, each flow's newest version winning, so that loss, repetition and
+// reordering of datagrams do not matter. An ending that came before something older must be remembered until nothing
+// older can come any more ("grave"), or the older record would bring the flow back.
+//
+// A replica follows one epoch of the peer's stream. When the peer says that its walk over all flows is acknowledged,
+// what it did not name in this epoch is swept: from the table, and from our kernel.
+#include <bitset>
+
+#include "common/time.hpp"
+#include "syncd/commit.hpp"
+#include "syncd/frame.hpp"
+#include "syncd/ownership.hpp"
+#include "syncd/store.hpp"
+
+namespace syncd {
+
+/// Acknowledge after so many datagrams, or so much time, whichever comes first.
+inline constexpr unsigned kAckEvery = 16;
+inline constexpr common::Duration kAckDelay = std::chrono::milliseconds(2);
+/// Entries per step of a sweep: below a millisecond.
+inline constexpr std::size_t kSweepSlice = 16384;
+
+class Receiver {
+ public:
+  Receiver(Store& store, Commit& commit, const Ownership& ownership)
+      : store_(store), commit_(commit), ownership_(ownership) {}
+
+  /// The peer is another process: its sequences and epochs begin anew.
+  void reset();
+  /// What the peer says of its stream of a group. True: our answer (what we follow) has changed.
+  bool consider(Group& group, const GroupState& said);
+  void stop_following(Group& group);
+
+  void on_data(const Frame& frame, common::Time now);
+
+  bool ack_due(common::Time now) const { return ack_at_ && *ack_at_ <= now; }
+  bool ack_wanted() const { return ack_at_.has_value(); }
+  /// Taking it counts as sending it.
+  Ack take_ack();
+
+  /// A slice of pending sweeps. True: a replica has become complete.
+  bool sweep();
+  bool sweeping() const;
+  common::Deadline deadline() const { return ack_at_; }
+
+ private:
+  void apply(Group& group, common::ByteView records, std::uint64_t sequence, common::Time now);
+  void apply_live(std::size_t group, const Record& record, std::uint64_t sequence, common::Time now);
+  void apply_gone(std::size_t group, const Record& record, std::uint64_t sequence);
+  bool admit(Slot slot, std::size_t group, std::uint64_t sequence);
+  void bury(Slot slot, std::uint64_t sequence);
+  void advance();
+  void skip_to(std::uint64_t base);
+  bool may_be_overtaken(std::uint64_t sequence) const { return sequence > base_ + 1; }
+
+  Store& store_;
+  Commit& commit_;
+  const Ownership& ownership_;
+  bool begun_ = false;
+  std::uint64_t base_ = 0;               ///< everything up to here has come, or is disowned by the sender
+  std::bitset<kAckBits> beyond_;
+  unsigned unacknowledged_ = 0;
+  common::Deadline ack_at_;
+};
+
+}  // namespace syncd

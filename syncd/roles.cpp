@@ -1,0 +1,219 @@
+#include "syncd/roles.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "common/overload.hpp"
+
+namespace syncd {
+
+using common::Time;
+
+void Roles::on_connected(const std::string& node, Actions& out) {
+  common::Hello hello{.role = common::Role::syncd, .node = node, .terms = {}};
+  for (const Group& group : parts_.store.groups)
+    if (group.newest.valid()) hello.terms.push_back({group.name, group.newest});
+  out.push_back(SendNotify{std::move(hello)});
+}
+
+void Roles::on_message(const common::NotifyMessage& message, bool link_up, Time now, Actions& out) {
+  std::visit(common::Overload{
+                 [&](const common::Welcome& m) {
+                   for (const auto& g : m.groups) on_state(g.group, g.state, g.phase, g.term, true, now);
+                 },
+                 [&](const common::Entered& m) { on_state(m.group, m.state, m.phase, m.term, false, now); },
+                 [&](const common::Prepare& m) { on_prepare(m, now, out); },
+                 [&](const common::Drain& m) { on_drain(m, link_up, now, out); },
+                 [&](const common::Anticipate& m) {
+                   Group* group = parts_.store.groups.find(m.group);
+                   if (group != nullptr && group->replicated) parts_.commit.anticipate(*group, m.on);
+                 },
+                 [&](const common::LocalReport& m) { parts_.peer.local_report(m, now); },
+                 [](const auto&) {},   // for the agent, or from a vrrpd that is newer than we are
+             },
+             message);
+  advance(link_up, now, out);
+}
+
+bool Roles::older(Group& group, const common::Term& term) {
+  if (term < group.told) {
+    ++parts_.store.counters[Counter::stale_term];
+    return true;
+  }
+  group.told = term;
+  group.newest = std::max(group.newest, term);
+  return false;
+}
+
+// --- whose the flows are ----------------------------------------------------------------------------------------------
+
+void Roles::on_state(const std::string& name, common::GroupState state, common::Phase phase, const common::Term& term,
+                     bool welcome, Time now) {
+  Group* group = parts_.store.groups.find(name);
+  if (group == nullptr || older(*group, term)) return;
+  if (state == common::GroupState::master) {
+    // A syncd that starts beside a working master finds everything in the kernel: nothing is to be written.
+    return become_master(*group, term, !(welcome && group->role == Role::unknown), now);
+  }
+  if (phase == common::Phase::claiming && group->role != Role::unknown) return;   // prepare has said, or will say, more
+  become_backup(*group, now);
+}
+
+void Roles::become_master(Group& group, const common::Term& term, bool take_over, Time now) {
+  if (group.role == Role::master) {
+    group.held = term;
+    return parts_.peer.tell_now(now);
+  }
+  group.role = Role::master;
+  parts_.receiver.stop_following(group);
+  if (take_over) parts_.commit.take_over(group, holds_everything(group), now);
+  group.held = term;
+  if (group.replicated) parts_.sender.begin_stream(group);
+  parts_.observer.want_dump(now + (take_over ? kDumpAfterTakeover : common::Duration{}));
+  parts_.peer.tell_now(now);
+}
+
+void Roles::become_backup(Group& group, Time now) {
+  const std::size_t index = parts_.store.groups.index(group);
+  const Role was = group.role;
+  group.role = Role::backup;
+  std::erase_if(takeovers_, [index](const Takeover& t) { return t.group == index; });
+  if (was != Role::master) return;
+  for (std::size_t i = drains_.size(); i-- > 0;) {
+    if (drains_[i].group != index) continue;
+    parts_.sender.forget(drains_[i].mark);
+    drains_.erase(drains_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  parts_.sender.end_stream(group);
+  parts_.commit.step_down(group);
+  // Our former flows are candidates now: the new master's walk confirms them or has them swept.
+  group.replica = {.epoch = 0, .highest = group.replica.highest, .term = {}};
+  ++group.generation;
+  parts_.peer.tell_now(now);
+}
+
+// --- taking over ------------------------------------------------------------------------------------------------------
+
+void Roles::on_prepare(const common::Prepare& prepare, Time now, Actions& out) {
+  Group* group = parts_.store.groups.find(prepare.group);
+  if (group == nullptr || !group->replicated) {
+    out.push_back(SendNotify{common::Ready{prepare.group, prepare.term, true, "not replicated"}});
+    return;
+  }
+  const common::Term before = group->newest;
+  if (older(*group, prepare.term)) return;
+  ++parts_.store.counters[Counter::prepares];
+  const std::size_t index = parts_.store.groups.index(*group);
+  std::erase_if(takeovers_, [index](const Takeover& t) { return t.group == index; });
+  // What the kernel had to say until now, it said of copies: their end must not end a flow of ours.
+  Takeover takeover{.group = index, .term = prepare.term, .request = ++last_request_};
+  takeover.wait_until = now + kDrainWait;
+  takeover.failures = parts_.commit.failures();
+  takeovers_.push_back(takeover);
+  // held stands for the terms before this one: whether nothing is missing, decides how much is to be looked at.
+  if (group->held.valid() && group->held == before) group->held = prepare.term;
+  out.push_back(SyncEvents{takeover.request});
+}
+
+bool Roles::peer_still_drains(const Takeover& takeover, bool link_up, Time now) const {
+  if (!link_up || takeover.wait_until <= now) return false;
+  const Group& group = parts_.store.groups[takeover.group];
+  const GroupState* said = parts_.peer.said(group);
+  if (said == nullptr || said->epoch == 0 || said->epoch != group.replica.epoch || said->drained) return false;
+  return said->report && (said->report->phase == common::Phase::leaving ||
+                          said->report->phase == common::Phase::handing_over);
+}
+
+void Roles::on_synced(std::uint64_t request, bool link_up, Time now, Actions& out) {
+  for (Takeover& takeover : takeovers_)
+    if (takeover.request == request && !takeover.flipped) takeover.synced = true;
+  for (Draining& draining : drains_)
+    if (draining.request == request && draining.mark == 0) draining.mark = parts_.sender.mark();
+  advance(link_up, now, out);
+}
+
+void Roles::flip(Takeover& takeover, Time now, Actions& out) {
+  Group& group = parts_.store.groups[takeover.group];
+  become_master(group, takeover.term, true, now);
+  takeover.flipped = true;
+  takeover.request = ++last_request_;
+  out.push_back(FlushKernel{takeover.request});
+}
+
+void Roles::on_flushed(std::uint64_t request, Actions& out) {
+  const auto it = std::ranges::find_if(
+      takeovers_, [request](const Takeover& t) { return t.flipped && t.request == request; });
+  if (it == takeovers_.end()) return;
+  if (parts_.commit.pending() && ++it->rounds < kFlushRounds) {
+    it->request = ++last_request_;
+    out.push_back(FlushKernel{it->request});
+    return;
+  }
+  const std::uint64_t failed = parts_.commit.failures() - it->failures;
+  common::Ready ready{parts_.store.groups[it->group].name, it->term, failed == 0, {}};
+  if (failed != 0) {
+    ++parts_.store.counters[Counter::prepares_failed];
+    ready.detail = "the kernel refused " + std::to_string(failed) + " connections: " +
+                   std::strerror(parts_.commit.last_failure());
+  }
+  out.push_back(SendNotify{std::move(ready)});
+  takeovers_.erase(it);
+}
+
+// --- leaving ----------------------------------------------------------------------------------------------------------
+
+void Roles::on_drain(const common::Drain& drain, bool link_up, Time now, Actions& out) {
+  Group* group = parts_.store.groups.find(drain.group);
+  if (group == nullptr || !group->replicated) {
+    out.push_back(SendNotify{common::Drained{drain.group, drain.term, true, "not replicated"}});
+    return;
+  }
+  if (older(*group, drain.term)) return;
+  ++parts_.store.counters[Counter::drains];
+  drains_.push_back({.group = parts_.store.groups.index(*group), .term = drain.term,
+                     .until = now + std::chrono::milliseconds(drain.timeout_ms), .request = ++last_request_});
+  if (group->role != Role::master)
+    return finish_drain(drains_.size() - 1, false, "this node is not the master", now, out);
+  if (!link_up || !group->stream.followed)
+    return finish_drain(drains_.size() - 1, false, "no peer takes the connections", now, out);
+  out.push_back(SyncEvents{last_request_});
+}
+
+void Roles::finish_drain(std::size_t at, bool confirmed, std::string detail, Time now, Actions& out) {
+  const Draining draining = drains_[at];
+  drains_.erase(drains_.begin() + static_cast<std::ptrdiff_t>(at));
+  Group& group = parts_.store.groups[draining.group];
+  if (!draining.passed) parts_.sender.forget(draining.mark);
+  if (!confirmed) ++parts_.store.counters[Counter::drains_unconfirmed];
+  group.stream.drained = confirmed && group.role == Role::master;
+  if (confirmed) parts_.peer.tell_now(now);
+  out.push_back(SendNotify{common::Drained{group.name, draining.term, confirmed, std::move(detail)}});
+}
+
+void Roles::advance(bool link_up, Time now, Actions& out) {
+  for (const Sender::Mark mark : parts_.sender.take_passed())
+    for (Draining& draining : drains_)
+      if (draining.mark == mark) draining.passed = true;
+  for (std::size_t i = drains_.size(); i-- > 0;) {
+    const Draining& draining = drains_[i];
+    const Group& group = parts_.store.groups[draining.group];
+    const bool whole = group.stream.all_sent && parts_.observer.in_step();
+    if (draining.passed && whole) finish_drain(i, true, {}, now, out);
+    else if (!link_up || !group.stream.followed) finish_drain(i, false, "the peer was lost", now, out);
+    else if (draining.until <= now)
+      finish_drain(i, false, draining.passed ? "the peer does not have all connections yet"
+                                             : "the peer has not confirmed in time", now, out);
+  }
+  for (Takeover& takeover : takeovers_)
+    if (!takeover.flipped && takeover.synced && !peer_still_drains(takeover, link_up, now)) flip(takeover, now, out);
+}
+
+common::Deadline Roles::deadline() const {
+  common::Deadline at;
+  for (const Takeover& t : takeovers_)
+    if (!t.flipped && t.synced) at = common::earliest(at, t.wait_until);
+  for (const Draining& d : drains_) at = common::earliest(at, d.until);
+  return at;
+}
+
+}  // namespace syncd

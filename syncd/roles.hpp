@@ -1,0 +1,80 @@
+#pragma once
+// What vrrpd says of the groups, and what follows from it: taking over (prepare, ready), leaving (drain, drained), and whose
+// the flows are. A role changes in become_master() and become_backup() and nowhere else.
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/notify.hpp"
+#include "syncd/commit.hpp"
+#include "syncd/engine.hpp"
+#include "syncd/observer.hpp"
+#include "syncd/peer.hpp"
+#include "syncd/receiver.hpp"
+#include "syncd/sender.hpp"
+
+namespace syncd {
+
+/// A peer that is leaving is given this long to say that it has sent everything.
+inline constexpr common::Duration kDrainWait = std::chrono::milliseconds(100);
+/// Refused writes are tried once more, and that once more for what this displaced.
+inline constexpr int kFlushRounds = 3;
+
+class Roles {
+ public:
+  struct Parts {
+    Store& store;
+    Sender& sender;
+    Receiver& receiver;
+    Commit& commit;
+    Observer& observer;
+    Peer& peer;
+  };
+  explicit Roles(Parts parts) : parts_(parts) {}
+
+  void on_connected(const std::string& node, Actions& out);
+  void on_message(const common::NotifyMessage& message, bool link_up, common::Time now, Actions& out);
+  void on_synced(std::uint64_t request, bool link_up, common::Time now, Actions& out);
+  void on_flushed(std::uint64_t request, Actions& out);
+  /// After anything that may let a takeover or a drain go on.
+  void advance(bool link_up, common::Time now, Actions& out);
+  common::Deadline deadline() const;
+
+ private:
+  struct Takeover {
+    std::size_t group = 0;
+    common::Term term;
+    std::uint64_t request = 0;          ///< of SyncEvents, then of FlushKernel
+    bool synced = false;                ///< all events from before are in
+    bool flipped = false;
+    common::Time wait_until{};          ///< for the mark of a peer that is leaving
+    std::uint64_t failures = 0;         ///< of commit, at the beginning
+    int rounds = 0;
+  };
+  struct Draining {
+    std::size_t group = 0;
+    common::Term term;
+    common::Time until{};
+    std::uint64_t request = 0;
+    Sender::Mark mark = 0;
+    bool passed = false;
+  };
+
+  void on_prepare(const common::Prepare& prepare, common::Time now, Actions& out);
+  void on_drain(const common::Drain& drain, bool link_up, common::Time now, Actions& out);
+  void on_state(const std::string& name, common::GroupState state, common::Phase phase, const common::Term& term,
+                bool welcome, common::Time now);
+  void become_master(Group& group, const common::Term& term, bool take_over, common::Time now);
+  void become_backup(Group& group, common::Time now);
+  void flip(Takeover& takeover, common::Time now, Actions& out);
+  bool peer_still_drains(const Takeover& takeover, bool link_up, common::Time now) const;
+  void finish_drain(std::size_t at, bool confirmed, std::string detail, common::Time now, Actions& out);
+  bool older(Group& group, const common::Term& term);
+
+  Parts parts_;
+  std::vector<Takeover> takeovers_;
+  std::vector<Draining> drains_;
+  std::uint64_t last_request_ = 0;
+};
+
+}  // namespace syncd

@@ -1,0 +1,142 @@
+#pragma once
+// The sealed link between two engines: who the peer is, that its words are its own, and that they are said now.
+//
+//   hello   A -> B   nonce of A, incarnation and name of A, name of B, authenticated by the shared key
+//   answer  B -> A   the same of B with A's nonce, authenticated
+//   sealed  A -> B   anything, under keys made from the shared key, both nonces, incarnations and names, and the direction
+//
+// A knows that B lives now from the answer to its fresh nonce; B knows it of A from the first sealed datagram, since its own
+// nonce is in the keys. Until then B's side is pending and disturbs nothing: a recorded hello only makes B answer into the
+// void. Either side may begin; if both do, two sessions come to be, and each side receives under both.
+// No clock is on the wire: what was recorded before a restart is under keys that nobody has any more.
+// Without a key (`security: none`) the same datagrams go in the clear, and only stray ones are told apart.
+#include <array>
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/bytes.hpp"
+#include "common/time.hpp"
+
+namespace syncd {
+
+/// An Ethernet frame of 1500 less IPv6, UDP and room for a tunnel.
+inline constexpr std::size_t kMaxDatagram = 1400;
+inline constexpr std::size_t kSealedHeader = 13;   ///< version and type 1, session 4, counter 8
+inline constexpr std::size_t kTag = 16;
+inline constexpr std::size_t kMaxPayload = kMaxDatagram - kSealedHeader - kTag;
+/// Host names are at most 64 bytes on Linux.
+inline constexpr std::size_t kMaxNodeName = 64;
+
+enum class SessionError : std::uint8_t {
+  too_short,
+  too_long,
+  version,            ///< a version of the protocol that we do not speak
+  type,
+  security_differs,   ///< one side has a key and the other has `security: none`
+  wrong_key,          ///< a hello or answer that our key does not authenticate
+  our_own_name,       ///< both routers run as the same node
+  unknown_peer,       ///< a node that is not the configured peer
+  not_for_us,         ///< meant for another node
+  reflected,          ///< our own hello came back
+  stale_answer,       ///< to a hello that we no longer wait for
+  unknown_session,
+  forged,             ///< does not open under the session's key
+  replayed,           ///< seen before, or older than what we keep account of (also the copy from a second link)
+};
+inline constexpr std::size_t kSessionErrors = 14;
+std::string_view to_string(SessionError error);
+
+/// 2048 datagrams back: several links of different delay, and a burst while one of them stalls.
+class ReplayWindow {
+ public:
+  /// False: seen before, or too old to tell.
+  bool accept(std::uint64_t counter);
+
+ private:
+  static constexpr std::uint64_t kBits = 2048;
+  std::array<std::uint64_t, kBits / 64> seen_{};
+  std::uint64_t next_ = 0;   ///< one above the highest accepted
+};
+
+using Nonce = std::array<std::byte, 32>;
+
+/// Random bytes stretched from the shell's seed; never the same twice within one engine.
+class NonceSource {
+ public:
+  explicit NonceSource(const std::array<std::byte, 32>& seed) : seed_(seed) {}
+  Nonce next();
+  std::uint64_t next_u64();
+
+ private:
+  std::array<std::byte, 32> seed_;
+  std::uint64_t count_ = 0;
+};
+
+class Session {
+ public:
+  struct Settings {
+    std::string node, peer;
+    std::vector<std::byte> key;   ///< empty: security none
+  };
+  Session(Settings settings, NonceSource& nonces);
+
+  struct Received {
+    bool sealed = false;          ///< payload is the peer's, and fresh; else the datagram was a part of the handshake
+    bool changed = false;         ///< a session has begun with this datagram
+    bool previous = false;        ///< under the session before the current one
+    std::uint64_t counter = 0;    ///< of the datagram, within its session
+    common::ByteView payload;     ///< until the next call
+  };
+  std::expected<Received, SessionError> receive(common::ByteView datagram);
+
+  /// Makes a hello to send: the same one until `renew`, so that a slow answer still fits.
+  void hello(bool renew, common::Bytes& out);
+  /// An answer that is due.
+  bool poll_answer(common::Bytes& out);
+  bool answer_due() const { return !answers_.empty(); }
+  bool established() const { return current_.has_value(); }
+  void seal(common::ByteView payload, common::Bytes& out);
+
+  std::uint64_t incarnation() const { return incarnation_; }
+  /// Of the peer in the current session.
+  std::uint64_t peer_incarnation() const { return current_ ? current_->peer_incarnation : 0; }
+  bool secured() const { return !settings_.key.empty(); }
+
+ private:
+  struct Keys {
+    std::uint32_t id = 0;
+    std::array<unsigned char, 32> send{}, receive{};
+    std::uint64_t counter = 0;
+    ReplayWindow window;
+    std::uint64_t peer_incarnation = 0;
+    Nonce first_nonce{};          ///< of the side that began
+    common::Bytes answer;         ///< as sent, for a repeated hello
+  };
+  struct Greeting;
+
+  std::expected<Received, SessionError> on_hello(common::ByteView datagram);
+  std::expected<Received, SessionError> on_answer(common::ByteView datagram);
+  std::expected<Received, SessionError> on_sealed(common::ByteView datagram, bool plain);
+  std::expected<Greeting, SessionError> read_greeting(common::ByteView datagram, bool answer) const;
+  void write_greeting(bool answer, const Nonce& first, const Nonce& second, common::Bytes& out) const;
+  Keys derive(bool initiator, const Nonce& first, const Nonce& second, std::uint64_t peer_incarnation) const;
+  void authenticate(common::Bytes& out) const;
+  bool open(Keys& keys, common::ByteView datagram, bool plain);
+  void make_current(Keys keys);
+
+  Settings settings_;
+  NonceSource& nonces_;
+  std::uint64_t incarnation_;
+  std::array<unsigned char, 32> hello_key_{};
+  std::optional<Nonce> asked_;            ///< nonce of the hello that we wait to be answered
+  std::optional<Keys> current_, previous_;
+  std::vector<Keys> pending_;             ///< answered hellos, oldest first
+  std::vector<common::Bytes> answers_;
+  common::Bytes opened_;
+};
+
+}  // namespace syncd

@@ -1,0 +1,106 @@
+#include "syncd/store.hpp"
+
+namespace syncd {
+
+Slot Store::add(common::ByteView record, std::uint32_t hash, std::size_t group) {
+  const Slot slot = table.insert(record, hash);
+  if (slot == kNoSlot) {
+    ++counters[Counter::table_full];
+    return slot;
+  }
+  Entry& e = table[slot];
+  e.group = static_cast<std::uint8_t>(group);
+  e.generation = static_cast<std::uint16_t>(groups[group].generation - 1);   // nobody has told it to anybody
+  e.seen = dump_number;
+  ++groups[group].flows;
+  return slot;
+}
+
+void Store::end(Slot slot) {
+  Entry& e = table[slot];
+  if (e.is(entry::gone)) return;
+  Group& g = group_of(e);
+  --g.flows;
+  if (e.is(entry::in_kernel)) --g.in_kernel;
+  e.set(entry::gone);
+  e.clear(entry::behind | entry::rebind | entry::retime | entry::retried | entry::refused | entry::found);
+  Record key;
+  const common::ByteView whole = table.record(slot);
+  encode_key(decode_key(whole), key);
+  table.set_record(slot, key.key());
+}
+
+void Store::revive(Slot slot, common::ByteView record) {
+  Entry& e = table[slot];
+  table.set_record(slot, record);
+  e.clear(entry::gone);
+  Group& g = group_of(e);
+  ++g.flows;
+  // A removal that is still queued becomes a replacement: the kernel has an entry of the flow's earlier life.
+  if (e.is(entry::in_kernel)) {
+    ++g.in_kernel;
+    e.set(entry::behind | entry::rebind);
+  }
+}
+
+void Store::release(Slot slot) {
+  Entry& e = table[slot];
+  if (!e.is(entry::gone) || e.queue != Queue::none || e.is(entry::queued | entry::in_flight)) return;
+  table.erase(slot);
+}
+
+void Store::enqueue(Slot slot, Queue queue, bool front) {
+  Entry& e = table[slot];
+  if (e.queue == queue) return;
+  unqueue(slot);
+  e.queue = queue;
+  if (front) table.push_front<&Entry::send>(list(queue), slot);
+  else table.push_back<&Entry::send>(list(queue), slot);
+}
+
+void Store::unqueue(Slot slot) {
+  Entry& e = table[slot];
+  if (e.queue == Queue::none) return;
+  table.unlink<&Entry::send>(list(e.queue), slot);
+  e.queue = Queue::none;
+}
+
+void Store::queue_write(Slot slot) {
+  Entry& e = table[slot];
+  if (e.is(entry::queued)) return;
+  e.set(entry::queued);
+  table.push_back<&Entry::kernel>(writes, slot);
+}
+
+void Store::unqueue_write(Slot slot) {
+  Entry& e = table[slot];
+  if (!e.is(entry::queued)) return;
+  e.clear(entry::queued);
+  table.unlink<&Entry::kernel>(writes, slot);
+}
+
+void Store::set_in_kernel(Entry& e, bool in_kernel) {
+  if (e.is(entry::in_kernel) == in_kernel) return;
+  if (in_kernel) e.set(entry::in_kernel);
+  else e.clear(entry::in_kernel | entry::leased | entry::liberal);
+  if (e.is(entry::gone)) return;
+  Group& g = group_of(e);
+  g.in_kernel += in_kernel ? 1 : std::uint64_t(-1);
+}
+
+void Store::move_to_group(Entry& e, std::size_t group) {
+  if (e.group == group) return;
+  const bool live = !e.is(entry::gone);
+  if (live) {
+    --group_of(e).flows;
+    ++groups[group].flows;
+    if (e.is(entry::in_kernel)) {
+      --group_of(e).in_kernel;
+      ++groups[group].in_kernel;
+    }
+  }
+  e.group = static_cast<std::uint8_t>(group);
+  e.generation = static_cast<std::uint16_t>(groups[group].generation - 1);
+}
+
+}  // namespace syncd

@@ -1,0 +1,48 @@
+#pragma once
+// The table with its lists and its bookkeeping: the one place where an entry changes hands between "known", "to be
+// sent", "to be written" and "free", so that no list can point at an entry that is used anew.
+#include "syncd/counters.hpp"
+#include "syncd/group.hpp"
+#include "syncd/table.hpp"
+
+namespace syncd {
+
+class Store {
+ public:
+  explicit Store(std::uint64_t seed) : table(seed) {}
+
+  Table table;
+  Groups groups;
+  Counters counters;
+  std::uint8_t dump_number = 0;     ///< of the newest dump, for Entry::seen
+
+  SlotList endings, changes;        ///< to send
+  SlotList graves;                  ///< gone at the peer's word, remembered until nothing older can come
+  SlotList writes;                  ///< kernel writes
+
+  Group& group_of(const Entry& e) { return groups[e.group]; }
+  Entry& operator[](Slot slot) { return table[slot]; }
+
+  /// kNoSlot: no room (counted).
+  Slot add(common::ByteView record, std::uint32_t hash, std::size_t group);
+  /// The flow is over: only its key stays, until release().
+  void end(Slot slot);
+  /// A flow with the key of one that was gone.
+  void revive(Slot slot, common::ByteView record);
+  /// Gives an entry that is gone back, unless a list, the link or the kernel still has to do with it.
+  void release(Slot slot);
+
+  void enqueue(Slot slot, Queue queue, bool front = false);
+  void unqueue(Slot slot);
+  void queue_write(Slot slot);
+  void unqueue_write(Slot slot);
+  void set_in_kernel(Entry& e, bool in_kernel);
+  void move_to_group(Entry& e, std::size_t group);
+
+ private:
+  SlotList& list(Queue queue) {
+    return queue == Queue::endings ? endings : queue == Queue::changes ? changes : graves;
+  }
+};
+
+}  // namespace syncd

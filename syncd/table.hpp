@@ -1,0 +1,156 @@
+#pragma once
+// All flows that we know, ours and the peer's, in one table: an entry belongs to a group, and whose it is follows from
+// the group's role, so that a takeover moves no entry.
+//
+// Memory decides the shape: 80 bytes an entry with its record inside, in chunks that never move, so that nothing is ever
+// copied while traffic waits. The index is linear hashing (Litwin 1980) with chains through the entries: it grows by
+// one bucket per insertion instead of stalling for a rehash of everything. Flows are chosen by strangers, so the hash
+// is seeded.
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "common/bytes.hpp"
+#include "syncd/record.hpp"
+
+namespace syncd {
+
+using Slot = std::uint32_t;
+inline constexpr Slot kNoSlot = 0xffffffffu;
+
+/// More than the largest nf_conntrack_max in the field (2 million), and a bound on memory: 340 MB.
+inline constexpr std::size_t kMaxFlows = 4u << 20;
+
+/// Bits of Entry::flags.
+namespace entry {
+inline constexpr std::uint16_t gone = 1u << 0;          ///< the flow has ended; what is left is told or remembered
+inline constexpr std::uint16_t in_flight = 1u << 1;     ///< sent, not acknowledged
+inline constexpr std::uint16_t queued = 1u << 2;        ///< in the list of kernel writes
+inline constexpr std::uint16_t in_kernel = 1u << 3;
+inline constexpr std::uint16_t leased = 1u << 4;        ///< the kernel's timeout is our lease, longer than the flow's own
+inline constexpr std::uint16_t liberal = 1u << 5;       ///< be_liberal was written to the kernel
+inline constexpr std::uint16_t behind = 1u << 6;        ///< the kernel's entry is older than the record
+inline constexpr std::uint16_t rebind = 1u << 7;        ///< the kernel's entry translates differently: replace it
+inline constexpr std::uint16_t retime = 1u << 8;        ///< only the timeout is to be written
+inline constexpr std::uint16_t retried = 1u << 9;       ///< the kernel refused once; the next refusal is final
+inline constexpr std::uint16_t refused = 1u << 10;      ///< given up until the record changes
+inline constexpr std::uint16_t found = 1u << 11;        ///< seen in our kernel while backup, from nobody we know
+inline constexpr std::uint16_t sentinel = 1u << 12;     ///< no flow: a place in the list of flows to send
+}  // namespace entry
+
+/// Which list an entry's `send` links belong to.
+enum class Queue : std::uint8_t { none, endings, changes, graves };
+
+struct Links {
+  Slot previous = kNoSlot, next = kNoSlot;
+};
+
+inline constexpr std::size_t kInlineRecord = 36;
+
+struct Entry {
+  /// Ours: sequence of the last datagram that carried it. The peer's: of the newest that was applied. Counts only
+  /// while `generation` is the group's.
+  std::uint64_t version = 0;
+  std::uint32_t hash = 0;
+  Slot chain = kNoSlot;                ///< in the bucket, or among the free ones
+  Links send, kernel;
+  std::uint32_t lease_until = 0;       ///< seconds of the engine's time at which the kernel's entry runs out
+  std::uint16_t generation = 0;
+  std::uint16_t flags = 0;
+  std::uint8_t group = 0;
+  std::uint8_t seen = 0;               ///< number of the last dump in which the kernel had it
+  std::uint8_t length = 0;             ///< of the record; 0: free
+  Queue queue = Queue::none;
+  std::array<std::byte, kInlineRecord> bytes{};   ///< the record, or the number of its long block
+
+  bool is(std::uint16_t bits) const { return (flags & bits) != 0; }
+  void set(std::uint16_t bits) { flags = static_cast<std::uint16_t>(flags | bits); }
+  void clear(std::uint16_t bits) { flags = static_cast<std::uint16_t>(flags & ~bits); }
+  bool used() const { return length != 0; }
+};
+static_assert(sizeof(Entry) == 88 || sizeof(Entry) == 80);
+
+/// Doubly linked through the entries.
+struct SlotList {
+  Slot head = kNoSlot, tail = kNoSlot;
+  std::uint32_t size = 0;
+  bool empty() const { return head == kNoSlot; }
+};
+
+class Table {
+ public:
+  explicit Table(std::uint64_t seed) : seed_(seed) { heads_.push_back(std::make_unique<HeadChunk>()); }
+
+  Entry& operator[](Slot slot) { return chunks_[slot / kChunk][slot % kChunk]; }
+  const Entry& operator[](Slot slot) const { return chunks_[slot / kChunk][slot % kChunk]; }
+
+  std::uint32_t hash(common::ByteView key) const;
+  Slot find(common::ByteView key, std::uint32_t hash) const;
+  Slot find(common::ByteView key) const { return find(key, hash(key)); }
+  /// The key must not be there. kNoSlot: the table is full.
+  Slot insert(common::ByteView record, std::uint32_t hash);
+  /// Must be in no list. The slot is used again at once.
+  void erase(Slot slot);
+  /// An entry that is no flow and is not indexed.
+  Slot insert_sentinel();
+
+  common::ByteView record(Slot slot) const;
+  /// Same key, other contents.
+  void set_record(Slot slot, common::ByteView record);
+
+  template <Links Entry::*member>
+  void push_back(SlotList& list, Slot slot) {
+    ((*this)[slot].*member) = {list.tail, kNoSlot};
+    (list.empty() ? list.head : ((*this)[list.tail].*member).next) = slot;
+    list.tail = slot;
+    ++list.size;
+  }
+  template <Links Entry::*member>
+  void push_front(SlotList& list, Slot slot) {
+    ((*this)[slot].*member) = {kNoSlot, list.head};
+    (list.empty() ? list.tail : ((*this)[list.head].*member).previous) = slot;
+    list.head = slot;
+    ++list.size;
+  }
+  template <Links Entry::*member>
+  void unlink(SlotList& list, Slot slot) {
+    const Links links = (*this)[slot].*member;
+    (links.previous == kNoSlot ? list.head : ((*this)[links.previous].*member).next) = links.next;
+    (links.next == kNoSlot ? list.tail : ((*this)[links.next].*member).previous) = links.previous;
+    ((*this)[slot].*member) = {};
+    --list.size;
+  }
+
+  std::size_t size() const { return size_; }
+  /// One past the highest slot ever used: the end for a walk over everything.
+  Slot end() const { return end_; }
+  std::size_t memory() const;
+
+ private:
+  static constexpr std::size_t kChunk = 4096;           // entries: 350 KB at a time
+  static constexpr std::size_t kHeadChunk = 16384;      // bucket heads: 64 KB at a time
+  using HeadChunk = std::array<Slot, kHeadChunk>;
+  using LongRecord = std::array<std::byte, 92>;
+
+  Slot& head(std::uint32_t bucket) { return (*heads_[bucket / kHeadChunk])[bucket % kHeadChunk]; }
+  Slot head(std::uint32_t bucket) const { return (*heads_[bucket / kHeadChunk])[bucket % kHeadChunk]; }
+  std::uint32_t bucket_of(std::uint32_t hash) const;
+  void grow();
+  Slot take_slot();
+  std::uint32_t long_block(const Entry& e) const;
+
+  std::uint64_t seed_;
+  std::vector<std::unique_ptr<Entry[]>> chunks_;
+  Slot end_ = 0, free_ = kNoSlot;
+  std::size_t size_ = 0;
+  std::vector<std::unique_ptr<HeadChunk>> heads_;
+  std::uint32_t buckets_ = 0;                           // 0: not begun
+  std::uint32_t mask_ = 0;                              // all buckets of the level that is being split
+  std::vector<std::unique_ptr<LongRecord[]>> long_chunks_;
+  std::vector<std::uint32_t> long_free_;
+  std::uint32_t long_end_ = 0;
+};
+
+}  // namespace syncd
