@@ -22,13 +22,13 @@ echo "$* $STEADYNAT_NODE" >> {file}
 
 def takeover_ms(pair, router, act):
     """Milliseconds from `act()` until `router` announces both addresses, as seen at the switches."""
-    sniffers = {address: Sniffer(pair.network.switches[switch], router.name.lower())
+    sniffers = {address: Sniffer(pair.network.switches[switch].namespace, router.name.lower())
                 for switch, address in (("wan", WAN_VIRTUAL), ("lan", LAN_VIRTUAL))}
     at = time.monotonic_ns()
     act()
 
     def announced(address):
-        frames = [frame for frame in sniffers[address].since(at) if frame[2] == "arp" and frame[3] == address]
+        frames = [frame for frame in sniffers[address].since(at) if frame[1:3] == (address, "arp")]
         return frames[0][0] if frames else None
 
     times = [wait_until(lambda a=address: announced(a), 10, f"{router.name} announces {address}")
@@ -312,7 +312,7 @@ def test_frozen():
     """SIGSTOP: the addresses run out and the other takes over; after SIGCONT it listens first."""
     pair = VrrpPair()
     first, second = pair.start()
-    sniffer = Sniffer(pair.network.switches["wan"], "r1")
+    sniffer = Sniffer(pair.network.switches["wan"].namespace, "r1")
     observer = ArpObserver(pair.network.switches["wan"])
     first.vrrpd.pause()
     pair.wait_master(second)
@@ -321,7 +321,7 @@ def test_frozen():
     at = time.monotonic_ns()
     first.vrrpd.resume()
     time.sleep(0.2)
-    early = [frame for frame in sniffer.since(at) if frame[2] == "advert" or frame[3] == WAN_VIRTUAL]
+    early = [frame for frame in sniffer.since(at) if frame[2] == "advert" or frame[1] == WAN_VIRTUAL]
     require(not early, f"it sent before it had listened: {early}")
     sniffer.close()
     pair.wait_master(first)

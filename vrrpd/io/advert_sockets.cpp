@@ -1,5 +1,6 @@
 #include "vrrpd/io/advert_sockets.hpp"
 
+#include <linux/pkt_sched.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <sys/epoll.h>
@@ -51,8 +52,10 @@ UniqueFd open_socket(const std::string& interface, int index) {
       set(s, IPPROTO_IP, IP_MULTICAST_IF, group) && set(s, IPPROTO_IP, IP_ADD_MEMBERSHIP, group) &&
       set(s, IPPROTO_IP, IP_MULTICAST_ALL, off) && set(s, SOL_SOCKET, SO_RXQ_OVFL, on);
   if (!ready) return {};
-  // Best effort: without the privilege the system's default size stays.
+  // Best effort, both need a privilege. An advert must not wait behind the packets that fill the queue of a
+  // busy interface.
   set(s, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBuffer);
+  set(s, SOL_SOCKET, SO_PRIORITY, int{TC_PRIO_CONTROL});
   return fd;
 }
 
@@ -88,9 +91,9 @@ void AdvertSockets::attach(const std::string& interface, int index) {
                     "cannot open a socket for adverts on " + interface + ": " + std::strerror(errno));
     return;
   }
-  loop_.watch(
-      socket.fd.get(), EPOLLIN, [this, interface](std::uint32_t) { read(interface); },
-      common::io::Loop::Priority::urgent);
+  // Not before the participants: a flood of packets must not keep their answers waiting. (Timers ask for
+  // adverts first.)
+  loop_.watch(socket.fd.get(), EPOLLIN, [this, interface](std::uint32_t) { read(interface); });
 }
 
 void AdvertSockets::keep(const Links::Watched& interfaces) {

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
+#include <linux/pkt_sched.h>
 #include <net/ethernet.h>
 #include <net/if_arp.h>
 #include <sys/socket.h>
@@ -59,6 +60,9 @@ common::Result<Announcer> Announcer::open() {
                             "; vrrpd needs to run as root or with CAP_NET_RAW",
                         error);
   }
+  // Best effort: not behind the packets that fill the queue of a busy interface.
+  const int priority = TC_PRIO_CONTROL;
+  setsockopt(fd.get(), SOL_SOCKET, SO_PRIORITY, &priority, sizeof priority);
   return Announcer(std::move(fd));
 }
 

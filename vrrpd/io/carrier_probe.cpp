@@ -3,6 +3,7 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -40,6 +41,17 @@ struct Answer {
   ifinfomsg link;
 };
 
+/// The usual 8 MB would be locked into memory whole.
+constexpr std::size_t kStack = std::size_t{256} << 10;
+
+void set_stack_of_threads() {
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, kStack);
+  pthread_setattr_default_np(&attributes);
+  pthread_attr_destroy(&attributes);
+}
+
 /// A signal must reach the loop's thread, never this one.
 class SignalsBlocked {
  public:
@@ -62,6 +74,7 @@ CarrierProbe::CarrierProbe(common::io::Loop& loop, Handler handler, common::io::
                            common::io::UniqueFd wakeup)
     : loop_(loop), handler_(std::move(handler)), route_(std::move(route)), wakeup_(std::move(wakeup)) {
   loop_.watch(wakeup_.get(), EPOLLIN, [this](std::uint32_t) { poll(); }, common::io::Loop::Priority::urgent);
+  set_stack_of_threads();
   const SignalsBlocked blocked;
   thread_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
 }

@@ -121,6 +121,7 @@ void Shell::feed(Event event) {
     const Event next = std::move(events_.front());
     events_.pop_front();
     actions_.clear();
+    if (options_.debug && !std::holds_alternative<Tick>(next)) log(LogLevel::debug, "event", to_string(next));
     engine_->step(next, common::io::now(), actions_);
     addresses_->note_additions(actions_);
     for (const Action& action : actions_) {
@@ -143,7 +144,6 @@ void Shell::tick() {
 
 void Shell::link_changed(const LinkChanged& change) {
   adverts_.attach(change.interface, links_->index(change.interface));
-  if (options_.debug) log(LogLevel::debug, "event", to_string(Event(change)));
   feed(change);
 }
 
