@@ -1,6 +1,6 @@
 #pragma once
-// The engine of `natctl agent`: decides what stands in the nftables table and when its gates open and shut. It renders
-// text; the shell hands it to libnftables, one transaction per change.
+// The engine of `natctl agent`: decides what stands in the nftables table and when its gates open and shut.
+// It renders text; the shell hands it to libnftables, one transaction per change.
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -11,23 +11,28 @@
 
 #include "common/config.hpp"
 #include "common/notify.hpp"
+#include "common/term.hpp"
 #include "common/time.hpp"
 
 namespace natctl {
 
 using common::Time;
 
-// --- events --------------------------------------------------------------------------------------------------------
+// --- events
+// --------------------------------------------------------------------------------------------------------
 
 struct Tick {};
-/// What was found in the kernel at start. A table of ours that exists is adopted with the gate states it has.
+/// What was found in the kernel. At start: a table of ours that exists is adopted with the gate states it
+/// has. Later: somebody else has changed or deleted it.
 struct TableFound {
   bool exists = false;
-  std::map<std::string, bool> gates_open;  ///< by group
+  std::map<std::string, bool> gates_open;     ///< by group
+  std::map<std::string, bool> complete;       ///< by group: its strict mode is reset; not named: drop
+  std::map<std::string, common::Term> terms;  ///< by group: the newest that its writer knew of
 };
 struct TransactionDone {
   std::uint64_t id = 0;
-  std::string error;                       ///< empty: done
+  std::string error;  ///< empty: done
 };
 /// Messages of vrrpd, and its connection.
 struct VrrpdMessage {
@@ -35,7 +40,8 @@ struct VrrpdMessage {
 };
 struct VrrpdConnected {};
 struct VrrpdClosed {};
-/// PeerReport that syncd publishes: it reaches us even when vrrpd hangs, and says when we have been superseded.
+/// PeerReport that syncd publishes: it reaches us even when vrrpd hangs, and says when we have been
+/// superseded.
 struct SyncdMessage {
   common::NotifyMessage message;
 };
@@ -47,18 +53,20 @@ struct Stop {};
 struct Reload {
   common::Config config;
 };
-using Event = std::variant<Tick, TableFound, TransactionDone, VrrpdMessage, VrrpdConnected, VrrpdClosed, SyncdMessage,
-                           RequestReceived, Stop, Reload>;
+using Event = std::variant<Tick, TableFound, TransactionDone, VrrpdMessage, VrrpdConnected, VrrpdClosed,
+                           SyncdMessage, RequestReceived, Stop, Reload>;
 
-// --- actions -------------------------------------------------------------------------------------------------------
+// --- actions
+// -------------------------------------------------------------------------------------------------------
 
 /// One nftables transaction: all of the text or nothing of it. Answered by TransactionDone.
 struct Transaction {
   std::uint64_t id = 0;
   std::string text;
+  std::string summary;  ///< a few words, for the log
   bool operator==(const Transaction&) const = default;
 };
-struct SendNotify {                        ///< to vrrpd
+struct SendNotify {  ///< to vrrpd
   common::NotifyMessage message;
   bool operator==(const SendNotify&) const = default;
 };
@@ -83,11 +91,12 @@ std::string to_string(const Event& event);
 std::string to_string(const Action& action);
 
 struct AgentStatus {
-  bool active = false;                     ///< the table is loaded
-  std::map<std::string, bool> gates_open;  ///< by group
-  std::uint64_t rules = 0;                 ///< NAT rules
+  bool active = false;                        ///< the table is loaded
+  std::map<std::string, bool> gates_open;     ///< by group, as the last transaction says
+  std::map<std::string, std::string> causes;  ///< by group: why its gate is as it is
+  std::uint64_t rules = 0;                    ///< NAT rules
   std::map<std::string, std::uint64_t> counters;
-  std::string error;
+  std::string error;  ///< of the last transaction, or of a configuration that cannot be rendered
 };
 
 class Agent {
@@ -96,7 +105,7 @@ class Agent {
   ~Agent();
   Agent(Agent&&) noexcept;
 
-  void step(const Event& event, Time now, Actions& out);   ///< appends
+  void step(const Event& event, Time now, Actions& out);  ///< appends
   std::optional<Time> deadline() const;
   AgentStatus status(Time now) const;
 

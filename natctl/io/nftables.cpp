@@ -1,0 +1,190 @@
+#include "natctl/io/nftables.hpp"
+
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <nftables/libnftables.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include "natctl/nft.hpp"
+
+namespace natctl::io {
+
+using common::fail;
+using common::Result;
+using common::Status;
+
+namespace {
+
+// Contexts of libnftables have been seen to grow with errors: a fresh one now and then costs nothing.
+constexpr int kErrorsPerContext = 32;
+constexpr std::string_view kTableName = "steadynat";
+// The notifications of one transaction on a large table; what does not fit is lost and counts as a change.
+constexpr int kWatchBuffer = 4 << 20;
+
+/// "Error: ... : the line it is about", from the several lines that nft writes for a terminal.
+std::string one_line(std::string_view text) {
+  std::string result;
+  int lines = 0;
+  while (!text.empty() && lines < 2) {
+    const auto end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    while (!line.empty() && (line.front() == ' ' || line.front() == '\t')) line.remove_prefix(1);
+    if (line.empty()) continue;
+    if (!result.empty()) result += ": ";
+    result += line;
+    ++lines;
+  }
+  return result.empty() ? std::string("nftables refused the rules without saying why")
+                        : "nftables: " + result;
+}
+
+}  // namespace
+
+struct Nftables::Context {
+  Context() : handle(nft_ctx_new(NFT_CTX_DEFAULT)) {
+    if (handle == nullptr) return;
+    nft_ctx_buffer_output(handle);
+    nft_ctx_buffer_error(handle);
+  }
+  ~Context() {
+    if (handle != nullptr) nft_ctx_free(handle);
+  }
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+  nft_ctx* handle;
+};
+
+Nftables::Nftables() : context_(std::make_unique<Context>()) {}
+Nftables::~Nftables() = default;
+
+Status Nftables::execute(const std::string& text) {
+  if (context_->handle == nullptr) return fail("libnftables cannot be used: out of memory", ENOMEM);
+  const int result = nft_run_cmd_from_buffer(context_->handle, text.c_str());
+  const std::string said = nft_ctx_get_error_buffer(context_->handle);
+  if (result == 0) return {};
+  std::string line = geteuid() == 0 ? one_line(said) : one_line(said) + " (run as root)";
+  if (++errors_ % kErrorsPerContext == 0) context_ = std::make_unique<Context>();
+  return fail(std::move(line));
+}
+
+Status Nftables::run(const std::string& text) {
+  const Status result = execute(text);
+  if (context_->handle != nullptr) nft_ctx_get_output_buffer(context_->handle);
+  return result;
+}
+
+Status Nftables::check(const std::string& text) {
+  if (context_->handle == nullptr) return fail("libnftables cannot be used: out of memory", ENOMEM);
+  nft_ctx_set_dry_run(context_->handle, true);
+  const Status result = run(text);
+  if (context_->handle != nullptr) nft_ctx_set_dry_run(context_->handle, false);
+  return result;
+}
+
+Result<std::string> Nftables::list() {
+  if (context_->handle == nullptr) return fail("libnftables cannot be used: out of memory", ENOMEM);
+  // Asking for one table that does not exist is an error like any other; so ask first which there are.
+  const auto ask = [&](const std::string& command) -> Result<std::string> {
+    nft_ctx_output_set_flags(context_->handle, NFT_CTX_OUTPUT_JSON);
+    const Status done = execute(command);
+    if (!done) return std::unexpected(done.error());
+    return std::string(nft_ctx_get_output_buffer(context_->handle));
+  };
+  auto tables = ask("list tables inet");
+  if (tables && tables->find('"' + std::string(kTableName) + '"') != std::string::npos)
+    tables = ask("list table " + std::string(kTable));
+  else if (tables)
+    tables->clear();
+  if (context_->handle != nullptr) nft_ctx_output_set_flags(context_->handle, 0);
+  return tables;
+}
+
+// --- watching
+// ------------------------------------------------------------------------------------------------------
+
+Result<TableWatch> TableWatch::open() {
+  common::io::UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_NETFILTER));
+  if (!fd) return fail(std::string("nftables cannot be watched: ") + std::strerror(errno), errno);
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  const int group = NFNLGRP_NFTABLES;
+  // Without the privilege to force it, the default size will do for most tables.
+  setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kWatchBuffer, sizeof kWatchBuffer);
+  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      setsockopt(fd.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0)
+    return fail(std::string("nftables cannot be watched: ") + std::strerror(errno), errno);
+  return TableWatch(std::move(fd));
+}
+
+int TableWatch::touched() {
+  int count = 0;
+  alignas(nlmsghdr) std::array<char, 65536> buffer;
+  for (;;) {
+    const ssize_t size = recv(fd_.get(), buffer.data(), buffer.size(), 0);
+    if (size > 0) {
+      count += read(buffer.data(), static_cast<std::size_t>(size));
+    } else if (size < 0 && errno == ENOBUFS) {
+      count = kUnknown;
+    } else if (!(size < 0 && errno == EINTR)) {
+      return count;
+    }
+  }
+}
+
+namespace {
+
+/// The attribute's payload, if there is one of at least this size.
+std::string_view attribute(std::string_view attributes, std::uint16_t type) {
+  while (attributes.size() >= sizeof(nlattr)) {
+    nlattr head;
+    std::memcpy(&head, attributes.data(), sizeof head);
+    if (head.nla_len < sizeof head || head.nla_len > attributes.size()) return {};
+    if ((head.nla_type & NLA_TYPE_MASK) == type)
+      return attributes.substr(sizeof head, head.nla_len - sizeof head);
+    attributes.remove_prefix(std::min<std::size_t>(NLA_ALIGN(head.nla_len), attributes.size()));
+  }
+  return {};
+}
+
+// In each message about a table or a thing in one, the first attribute is the table's name.
+constexpr std::uint16_t kTableAttribute = 1;
+static_assert(NFTA_TABLE_NAME == kTableAttribute && NFTA_CHAIN_TABLE == kTableAttribute &&
+              NFTA_RULE_TABLE == kTableAttribute && NFTA_SET_TABLE == kTableAttribute &&
+              NFTA_OBJ_TABLE == kTableAttribute);
+
+}  // namespace
+
+/// A transaction's notifications come in one run, which that of the new generation ends.
+int TableWatch::read(const void* data, std::size_t size) {
+  int count = 0;
+  std::string_view rest(static_cast<const char*>(data), size);
+  constexpr std::size_t kHead = sizeof(nlmsghdr) + sizeof(nfgenmsg);
+  while (rest.size() >= kHead) {
+    nlmsghdr head;
+    nfgenmsg family;
+    std::memcpy(&head, rest.data(), sizeof head);
+    std::memcpy(&family, rest.data() + sizeof head, sizeof family);
+    if (head.nlmsg_len < kHead || head.nlmsg_len > rest.size()) break;
+    if (head.nlmsg_type == ((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWGEN)) {
+      count += in_batch_ ? 1 : 0;
+      in_batch_ = false;
+    } else if (family.nfgen_family == NFPROTO_INET) {
+      std::string_view table = attribute(rest.substr(kHead, head.nlmsg_len - kHead), kTableAttribute);
+      while (!table.empty() && table.back() == '\0') table.remove_suffix(1);
+      in_batch_ = in_batch_ || table == kTableName;
+    }
+    rest.remove_prefix(std::min<std::size_t>(NLMSG_ALIGN(head.nlmsg_len), rest.size()));
+  }
+  return count;
+}
+
+}  // namespace natctl::io

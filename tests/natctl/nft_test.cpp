@@ -1,0 +1,157 @@
+// The table as text, against golden files; and back from what nft lists.
+#include "natctl/nft.hpp"
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "tests/natctl/article.hpp"
+
+namespace {
+
+using namespace natctl;
+using namespace natctl::test;
+
+/// Equal to the file, or, with STEADYNAT_GOLDEN=write, made so.
+void check_golden(const std::string& name, const std::string& text) {
+  const std::string path = std::string(STEADYNAT_SOURCE_DIR "/tests/natctl/golden/") + name;
+  if (const char* mode = std::getenv("STEADYNAT_GOLDEN"); mode != nullptr && std::string(mode) == "write")
+    std::ofstream(path) << text;
+  std::ifstream file(path);
+  std::stringstream expected;
+  expected << file.rdbuf();
+  INFO(path);
+  CHECK(text == expected.str());
+}
+
+Ruleset rules(const common::Config& config) {
+  auto made = make_ruleset(config);
+  INFO((made ? std::string() : made.error().text));
+  REQUIRE(made.has_value());
+  return *made;
+}
+
+}  // namespace
+
+TEST_CASE("the article's table, shut and open") {
+  check_golden("article-shut.nft", render_table(rules(article()), {}));
+  check_golden(
+      "article-open.nft",
+      render_table(rules(article()), {{"MAIN-GW", {.open = true, .complete = true, .term = {7, "R1"}}}}));
+}
+
+TEST_CASE("two groups, IPv6, all that a rule can say") {
+  check_golden("wide.nft", render_table(rules(wide()), {}));
+}
+
+TEST_CASE("the switches alone") {
+  const std::string shut = render_gates({{"MAIN-GW", {}}});
+  CHECK(shut ==
+        "flush chain inet steadynat gate_MAIN-GW\n"
+        "flush chain inet steadynat gateout_MAIN-GW\n"
+        "flush chain inet steadynat strict_MAIN-GW\n"
+        "add rule inet steadynat gate_MAIN-GW jump cover_MAIN-GW\n"
+        "add rule inet steadynat gateout_MAIN-GW jump coverout_MAIN-GW\n"
+        "add rule inet steadynat strict_MAIN-GW drop\n");
+  const std::string open = render_gates({{"MAIN-GW", {.open = true, .complete = true, .term = {7, "R1"}}}});
+  CHECK(open ==
+        "flush chain inet steadynat gate_MAIN-GW\n"
+        "flush chain inet steadynat gateout_MAIN-GW\n"
+        "flush chain inet steadynat strict_MAIN-GW\n"
+        "add rule inet steadynat strict_MAIN-GW reject with tcp reset comment \"term 7 R1\"\n");
+}
+
+TEST_CASE("names survive the way into the table and back") {
+  for (const std::string name : {"MAIN-GW", "a_b", "a b",
+                                 "gr\xc3\xbc"
+                                 "n",
+                                 "x/41", "\"; drop", "", "out_A"}) {
+    INFO(name);
+    const std::string text = encode_name(name);
+    CHECK(text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./") ==
+          std::string::npos);
+    CHECK(decode_name(text) == name);
+  }
+}
+
+TEST_CASE("switches are read back from nft's listing") {
+  const std::string head = R"({"nftables":[{"metainfo":{"version":"1.0.6"}},{"table":{"name":"steadynat"}},)";
+  const std::string chains =
+      R"({"chain":{"name":"gate_MAIN-GW"}},{"chain":{"name":"strict_MAIN-GW"}},{"chain":{"name":"forward"}})";
+  SECTION("open, complete, with its term") {
+    const auto gates = read_gates(
+        head + chains +
+        R"(,{"rule":{"chain":"strict_MAIN-GW","comment":"term 7 R1","expr":[{"reject":{"type":"tcp reset"}}]}}]})");
+    REQUIRE(gates.has_value());
+    CHECK(*gates == GateStates{{"MAIN-GW", {.open = true, .complete = true, .term = {7, "R1"}}}});
+  }
+  SECTION("shut") {
+    const auto gates =
+        read_gates(head + chains +
+                   R"(,{"rule":{"chain":"gate_MAIN-GW","expr":[{"jump":{"target":"cover_MAIN-GW"}}]}},)"
+                   R"({"rule":{"chain":"strict_MAIN-GW","expr":[{"drop":null}]}}]})");
+    REQUIRE(gates.has_value());
+    CHECK(*gates == GateStates{{"MAIN-GW", {}}});
+  }
+  SECTION("a comment that is no term") {
+    for (const char* comment : {"term", "term x R1", "term 7", "term 7 ", "hello"}) {
+      INFO(comment);
+      const auto gates = read_gates(head + chains + R"(,{"rule":{"chain":"strict_MAIN-GW","comment":")" +
+                                    comment + R"("}}]})");
+      REQUIRE(gates.has_value());
+      CHECK(gates->at("MAIN-GW").term.node.empty());
+    }
+  }
+  SECTION("no table, or no listing") {
+    CHECK_FALSE(read_gates("").has_value());
+    CHECK_FALSE(read_gates("Error: No such file or directory").has_value());
+    CHECK_FALSE(read_gates("[1]").has_value());
+    CHECK_FALSE(read_gates(R"({"nftables":3})").has_value());
+    CHECK(read_gates(R"({"nftables":[1,{"chain":3},{"rule":[]}]})").has_value());
+  }
+}
+
+TEST_CASE("rules that nftables would not take, or take differently, are refused by name") {
+  common::Config config = article();
+  auto& nat = config.nat->source.front();
+  auto& rule = config.firewall.front().rules.front();
+  std::string expected;
+  SECTION("protocol") {
+    nat.protocol = "tpc";
+    expected = "nat source rule 10: protocol \"tpc\" is not known; give its number";
+  }
+  SECTION("families") {
+    nat.translate_to = address("2001:db8::1");
+    expected = "nat source rule 10: mixes IPv4 and IPv6 addresses";
+  }
+  SECTION("families of a firewall rule") {
+    rule.source_address = prefix("10.0.0.0/8");
+    rule.destination_address = prefix("2001:db8::/32");
+    expected = "firewall internet_to_protected rule 10: mixes IPv4 and IPv6 addresses";
+  }
+  SECTION("group") {
+    nat.group = "OTHER";
+    expected = "nat source rule 10: group \"OTHER\" does not exist";
+  }
+  SECTION("interface") {
+    nat.outbound_interface = "eth*";
+    expected =
+        "nat source rule 10: interface \"eth*\" has a character that nftables cannot take; rename the "
+        "interface";
+  }
+  const auto made = make_ruleset(config);
+  REQUIRE_FALSE(made.has_value());
+  CHECK(made.error().text == expected);
+}
+
+TEST_CASE("protocols by name, pair and number") {
+  using Numbers = std::vector<std::uint8_t>;
+  CHECK(protocol_numbers("") == Numbers{});
+  CHECK(protocol_numbers("tcp") == Numbers{6});
+  CHECK(protocol_numbers("tcp_udp") == Numbers{6, 17});
+  CHECK(protocol_numbers("89") == Numbers{89});
+  CHECK_FALSE(protocol_numbers("256").has_value());
+  CHECK_FALSE(protocol_numbers("6x").has_value());
+  CHECK_FALSE(protocol_numbers("-1").has_value());
+}
