@@ -87,8 +87,9 @@ void Group::on_ready(const common::Ready& ready, common::Role from, Context& ctx
   }
   const bool syncd = from == common::Role::syncd;
   Answer& answer = syncd ? syncd_ : agent_;
-  if (answer == Answer::absent) return;
-  answer = ready.ok ? Answer::good : Answer::bad;
+  const Answer given = ready.ok ? Answer::good : Answer::bad;
+  if (answer == Answer::absent || answer == given) return;  // not asked, or said before
+  answer = given;
   mark(fmt::format("ready {}", common::to_string(from)), ctx);
   if (!ready.ok)
     log(Log::Level::warning, "not_ready",
