@@ -98,11 +98,10 @@ void Engine::State::on_datagram(const DatagramReceived& datagram, Time now) {
   if (!received->sealed) return;
   const auto frame = decode_frame(received->payload, {config.peer, config.node});
   if (!frame) return store.counters.add(frame.error());
-  on_frame(*frame, *received, now);
+  on_frame(*frame, now);
 }
 
 void Engine::State::on_session(Time now) {
-  peer.session_changed();
   peer.tell_now(now);
   if (link.peer_incarnation() == peer_incarnation) return;
   if (peer_incarnation != 0) ++store.counters[Counter::peer_restarts];
@@ -112,19 +111,19 @@ void Engine::State::on_session(Time now) {
   sender.reset();
 }
 
-void Engine::State::on_frame(const Frame& frame, const Session::Received& received, Time now) {
+void Engine::State::on_frame(const Frame& frame, Time now) {
   store.counters[Counter::unknown_blocks] += frame.unknown_blocks;
   if (frame.ack) sender.on_ack(*frame.ack, now);
   if (frame.probe) peer.on_probe(now);
   if (frame.answer) peer.on_answer();
-  if (frame.state && !received.previous) on_peer_state(*frame.state, received.counter, now);
+  if (frame.state) on_peer_state(*frame.state, now);
   if (frame.sequence != 0) receiver.on_data(frame, now);
   if (frame.ask) verify.on_ask(*frame.ask);
   if (frame.part) verify.on_part(*frame.part, now);
 }
 
-void Engine::State::on_peer_state(const PeerState& state, std::uint64_t counter, Time now) {
-  if (!peer.on_state(state, counter)) return;
+void Engine::State::on_peer_state(const PeerState& state, Time now) {
+  if (!peer.on_state(state)) return;
   for (Group& group : store.groups) {
     const GroupState* said = peer.said(group);
     const GroupState nothing;
@@ -226,7 +225,7 @@ void Engine::State::advance(Time now, Actions& out) {
 
 std::optional<Time> Engine::State::deadline() const {
   if (observer.sweeping() || receiver.sweeping() || verify.working()) return stepped_at;
-  common::Deadline at = common::earliest(link.deadline(stepped_at), peer.deadline());
+  common::Deadline at = common::earliest(link.deadline(stepped_at), peer.deadline(link.established()));
   at = common::earliest(at, commit.deadline());
   at = common::earliest(at, observer.deadline());
   at = common::earliest(at, roles.deadline());

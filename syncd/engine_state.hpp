@@ -33,8 +33,8 @@ struct Engine::State {
   void handle(const Event& event, Time now, Actions& out);
   void on_datagram(const DatagramReceived& datagram, Time now);
   void on_session(Time now);
-  void on_frame(const Frame& frame, const Session::Received& received, Time now);
-  void on_peer_state(const PeerState& state, std::uint64_t counter, Time now);
+  void on_frame(const Frame& frame, Time now);
+  void on_peer_state(const PeerState& state, Time now);
   void on_dumped(const FlowsDumped& dumped, Time now);
   void on_request(const RequestReceived& request, Time now, Actions& out);
   void advance(Time now, Actions& out);

@@ -74,6 +74,7 @@ std::optional<common::GroupReport> read_report(ByteReader& r, const Names& names
 std::expected<PeerState, FrameError> read_state(ByteView body, const Names& names) {
   ByteReader r(body);
   PeerState state;
+  state.serial = r.varint();
   state.config = r.u64();
   const std::size_t count = r.u8();
   if (count > kMaxGroups) return std::unexpected(FrameError::state_form);
@@ -247,6 +248,7 @@ void FrameWriter::term(const common::Term& t) {
 void FrameWriter::state(const PeerState& state) {
   begin_block(kBlockState);
   ByteWriter w(out_);
+  w.varint(state.serial);
   w.u64(state.config);
   const std::size_t count_at = out_.size();
   w.u8(0);

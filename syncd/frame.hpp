@@ -58,6 +58,7 @@ struct GroupState {
 };
 
 struct PeerState {
+  std::uint64_t serial = 0;               ///< one more with each that this process tells, in whatever session
   std::uint64_t config = 0;               ///< hash of the configuration's digest
   std::vector<GroupState> groups;
   bool operator==(const PeerState&) const = default;

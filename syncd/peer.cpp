@@ -49,6 +49,7 @@ void Peer::expire(Time now) {
 PeerState Peer::state_to_tell(Time now) {
   expire(now);
   PeerState state;
+  state.serial = ++last_serial_;
   state.config = config_hash_;
   for (const Group& g : store_.groups) {
     GroupState gs;
@@ -74,11 +75,13 @@ void Peer::told(Time now) { tell_at_ = now + kKeepalive; }
 
 // --- what we are told -------------------------------------------------------------------------------------------------
 
-bool Peer::on_state(const PeerState& state, std::uint64_t counter) {
-  if (newest_counter_ && counter <= *newest_counter_) return false;
-  newest_counter_ = counter;
+bool Peer::on_state(PeerState state) {
+  // Not the datagram's counter: where both sides began a session, each may go on sending in another one.
+  if (state.serial <= newest_serial_) return false;
+  newest_serial_ = state.serial;
+  state.serial = 0;   // says nothing of the peer
   if (said_ == state) return true;
-  said_ = state;
+  said_ = std::move(state);
   ++said_changes_;
   for (const GroupState& gs : said_->groups) {
     Group* group = store_.groups.find(gs.group);
@@ -138,8 +141,10 @@ std::optional<common::PeerReport> Peer::report(common::LinkState link, std::uint
   return make_report(link, backlog);
 }
 
-Deadline Peer::deadline() const {
-  Deadline at = common::earliest(tell_at_, report_at_);
+Deadline Peer::deadline(bool can_tell) const {
+  Deadline at = report_at_;
+  if (!can_tell) return at;
+  at = common::earliest(at, tell_at_);
   for (const Stated& stated : local_) at = common::earliest(at, stated.until);
   return at;
 }

@@ -31,10 +31,9 @@ class Peer {
 
   // --- what we are told
   /// Of a new session: what was said in an earlier one may come late.
-  void session_changed() { newest_counter_.reset(); }
-  void forget_peer() { said_ = {}, ++said_changes_; }
+  void forget_peer() { said_ = {}, newest_serial_ = 0, ++said_changes_; }
   /// False: older than what we know.
-  bool on_state(const PeerState& state, std::uint64_t counter);
+  bool on_state(PeerState state);
   void on_probe(common::Time now);
   void on_answer() { answered_ = true; }
   const GroupState* said(const Group& group) const;
@@ -45,7 +44,8 @@ class Peer {
   std::optional<common::PeerReport> report(common::LinkState link, std::uint64_t backlog, common::Time now);
   void report_at_once() { answered_ = true; }
 
-  common::Deadline deadline() const;
+  /// can_tell: there is a session to tell anything in.
+  common::Deadline deadline(bool can_tell) const;
 
  private:
   common::PeerReport make_report(common::LinkState link, std::uint64_t backlog) const;
@@ -72,7 +72,7 @@ class Peer {
   common::Time tell_at_;
   bool probe_ = false, answer_ = false, answered_ = false;
   std::optional<PeerState> said_;
-  std::optional<std::uint64_t> newest_counter_;
+  std::uint64_t newest_serial_ = 0, last_serial_ = 0;   ///< of the peer's states; of ours
   std::uint64_t said_changes_ = 0;
   std::optional<Brief> reported_;
   common::Time report_at_;
