@@ -24,11 +24,18 @@ Position position_of(const YAML::Mark& mark) {
 /// Builds the tree from yaml-cpp's events: its own tree forgets duplicate keys and follows aliases.
 class TreeBuilder : public YAML::EventHandler {
  public:
-  explicit TreeBuilder(Diagnostics& out) : out_(out) {}
+  TreeBuilder(std::string_view text, Diagnostics& out) : text_(text), out_(out) {}
 
   void OnDocumentStart(const YAML::Mark& mark) override {
-    if (documents_++ == 1)
+    if (++documents_ == 1) return;
+    // The parser takes a sign in the wrong place for the start of another document, and does not get past it.
+    const auto at = static_cast<std::size_t>(mark.pos);
+    const char first = at < text_.size() ? text_[at] : ' ';
+    if (std::string_view("{}[],:").find(first) != std::string_view::npos) {
+      out_.error(position_of(mark), fmt::format("not valid YAML: unexpected {}", quoted({&first, 1})));
+    } else {
       out_.error(position_of(mark), "a second document begins here; the file must hold only one");
+    }
   }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
@@ -109,6 +116,7 @@ class TreeBuilder : public YAML::EventHandler {
     }
   }
 
+  std::string_view text_;
   Diagnostics& out_;
   Setting root_;
   std::vector<Open> open_;
@@ -195,12 +203,12 @@ Setting parse_settings(std::string_view text, Diagnostics& out) {
     out.error({1, 1}, fmt::format("the file is longer than {} bytes", kSettingsMaxSize));
     return {};
   }
-  TreeBuilder builder(out);
+  TreeBuilder builder(text, out);
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
-    while (parser.HandleNextDocument(builder)) {
-    }
+    // The second call is for the message; what follows is of no interest, and may never end.
+    if (parser.HandleNextDocument(builder)) parser.HandleNextDocument(builder);
   } catch (const YAML::DeepRecursion& e) {
     out.error(position_of(e.mark), "maps and lists are nested too deeply");
   } catch (const YAML::Exception& e) {

@@ -79,8 +79,11 @@ void check_group(const Json& group, const Parts& parts, Reasons& reasons) {
 
 void check_vrrp(const Parts& parts, Reasons& reasons) {
   if (parts.vrrpd.is_null()) return;
+  const std::size_t before = reasons.size();
   for (const Json& group : array_of(parts.vrrpd, "groups")) check_group(group, parts, reasons);
-  if (reasons.empty() && !flag_of(parts.vrrpd, "peer_alive")) add(reasons, "the other router is not heard");
+  if (reasons.size() > before)
+    return;  // these say already what follows from a peer or a daemon that is not there
+  if (!flag_of(parts.vrrpd, "peer_alive")) add(reasons, "the other router is not heard");
   if (parts.sync_expected && !flag_of(parts.vrrpd, "syncd_connected"))
     add(reasons, "syncd is not connected to vrrpd");
   if (parts.agent_expected && !flag_of(parts.vrrpd, "agent_connected"))
@@ -94,9 +97,9 @@ void check_sync(const Parts& parts, Reasons& reasons) {
   for (const Json& reason : array_of(parts.syncd, "reasons"))
     if (reason.is_string()) add(reasons, "sync: " + reason.get<std::string>());
   const bool explained = reasons.size() > before;
-  if (flag_of(parts.syncd, "config_differs"))
-    add(reasons, "the two routers have different configuration files");
   if (explained) return;
+  if (flag_of(parts.syncd, "config_differs"))
+    add(reasons, "sync: the two routers have different configuration files");
   if (link == "refused") {
     add(reasons, "sync: what comes over the link is refused: the routers have different keys");
   } else if (state == "disconnected") {

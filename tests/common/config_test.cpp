@@ -90,3 +90,132 @@ TEST_CASE("the only thing to be said of the example is the article's firewall ru
   CHECK(loaded.diagnostics[0].severity == Diagnostic::Severity::warning);
   CHECK(loaded.diagnostics[0].text.find("established without related") != std::string::npos);
 }
+
+TEST_CASE("an unknown node gets the list of those that there are") {
+  const LoadedConfig loaded = parse_config(example(), "f", "R3");
+  CHECK(!loaded.config);
+  CHECK(loaded.unknown_node_choices == std::vector<std::string>{"R1", "R2"});
+}
+
+TEST_CASE("names of interfaces are those of the node, everywhere") {
+  const std::string text =
+      "version: 1\n"
+      "nodes:\n"
+      "  R1: { interfaces: { wan: enp1s0, lan: bond0.100, s1: enp3s0 }, sync_addresses: { s1: 10.1.0.1, s2: "
+      "10.2.0.1 } }\n"
+      "  R2: { sync_addresses: { s1: 10.1.0.2, s2: 10.2.0.2 } }\n"
+      "vrrp:\n"
+      "  groups:\n"
+      "    G:\n"
+      "      priority: { R1: 10 }\n"
+      "      instances:\n"
+      "        w: { interface: wan, vrid: 1, virtual_addresses: [10.0.0.1] }\n"
+      "        l: { interface: lan, vrid: 1, virtual_addresses: [192.168.0.1/24] }\n"
+      "sync: { links: [ { interface: s1 }, { interface: s2 } ], security: none, port: 4000, commit: "
+      "on-takeover }\n"
+      "nat: { source: { 20: { outbound_interface: wan, translate_to: 10.0.0.1, port_mapping: fully-random "
+      "},\n"
+      "                 3: { outbound_interface: lan, protocol: udp, translate_to: 10.0.0.1 } } }\n"
+      "firewall: { f: { interfaces: { wan: [in, local] } } }\n";
+  const Config r1 = config_of(text, "R1"), r2 = config_of(text, "R2");
+  const GroupConfig& group = r1.vrrp->groups[0];
+  CHECK(group.instances[0].interface == "enp1s0");
+  CHECK(group.instances[1].interface == "bond0.100");
+  CHECK(r2.vrrp->groups[0].instances[0].interface == "wan");
+  CHECK(group.priority == 10);
+  CHECK(group.peer_priority == 100);  // the node's, by default
+  CHECK(r2.vrrp->groups[0].priority == 100);
+  CHECK(r2.vrrp->groups[0].peer_priority == 10);
+  CHECK(group.instances[0].virtual_addresses[0].to_string() == "10.0.0.1/32");
+  REQUIRE(r1.sync->links.size() == 2);
+  CHECK(r1.sync->links[0].interface == "enp3s0");
+  CHECK(r1.sync->links[1].interface == "s2");
+  CHECK(r1.sync->links[1].local.to_string() == "10.2.0.1");
+  CHECK(r1.sync->links[1].peer.to_string() == "10.2.0.2");
+  CHECK(r1.sync->key_file.empty());
+  CHECK(r1.sync->port == 4000);
+  CHECK(r1.sync->commit == CommitPolicy::on_takeover);
+  CHECK(r1.sync->groups == std::vector<std::string>{"G"});
+  REQUIRE(r1.nat->source.size() == 2);
+  CHECK(r1.nat->source[0].number == 3);
+  CHECK(r1.nat->source[0].outbound_interface == "bond0.100");
+  CHECK(r1.nat->source[0].protocol == "udp");
+  CHECK(r1.nat->source[1].port_mapping == PortMapping::fully_random);
+  REQUIRE(r1.firewall[0].interfaces.size() == 2);
+  CHECK(r1.firewall[0].interfaces[1].interface == "enp1s0");
+  CHECK(r1.firewall[0].interfaces[1].direction == FirewallDirection::local);
+  CHECK(r1.digest == r2.digest);
+}
+
+TEST_CASE("one section besides the nodes is enough") {
+  const std::string head = "version: 1\nnodes: { R1: }\n";
+  const Config vrrp_only = config_of(head +
+                                     "vrrp: { groups: { G: { instances: { a: { interface: e, vrid: 255, "
+                                     "virtual_addresses: ['fd00::1'] } } } } }\n");
+  CHECK(vrrp_only.peer.empty());
+  CHECK(!vrrp_only.sync);
+  CHECK(!vrrp_only.has_table());
+  CHECK(vrrp_only.vrrp->groups[0].instances[0].virtual_addresses[0].to_string() == "fd00::1/128");
+  CHECK(config_of(head + "nat:\n").has_table());
+  CHECK(config_of(head + "firewall: { f: { interfaces: { e: in } } }\n").has_table());
+}
+
+TEST_CASE("every key of a group arrives") {
+  const std::string text =
+      "version: 1\nnodes: { R1: }\n"
+      "vrrp:\n  groups:\n    G:\n"
+      "      advertise_interval: 40.95s\n"
+      "      preempt: false\n"
+      "      preempt_delay: 2min\n"
+      "      preempt_without_sync: 1.5s\n"
+      "      prepare_timeout: 250ms\n"
+      "      gate_timeout: 3s\n"
+      "      heal_hold: 0s\n"
+      "      witness_hold: 4s\n"
+      "      address_lifetime: 3s\n"
+      "      garp: { count: 3, repeat_after: 0s }\n"
+      "      hooks: { notify: /n, master: /m, backup: /b, fault: /f, stop: /s, user: nobody, timeout: 5s }\n"
+      "      protects: [192.168.0.0/24]\n"
+      "      instances: { a: { interface: e, vrid: 7, virtual_addresses: [10.0.0.1], checksum: rfc9568 } }\n";
+  const Config config = config_of(text);
+  const GroupConfig& group = config.vrrp->groups[0];
+  CHECK(group.advertise_interval == 40950ms);
+  CHECK(!group.preempt);
+  CHECK(group.preempt_delay == 120s);
+  CHECK(group.preempt_without_sync == PreemptWithoutSync::after);
+  CHECK(group.preempt_without_sync_after == 1500ms);
+  CHECK(group.prepare_timeout == 250ms);
+  CHECK(group.gate_timeout == 3s);
+  CHECK(group.heal_hold == 0s);
+  CHECK(group.witness_hold == 4s);
+  CHECK(group.address_lifetime == 3s);
+  CHECK(group.garp_count == 3);
+  CHECK(group.garp_repeat_after == 0s);
+  CHECK(group.hooks.notify == "/n");
+  CHECK(group.hooks.master == "/m");
+  CHECK(group.hooks.backup == "/b");
+  CHECK(group.hooks.fault == "/f");
+  CHECK(group.hooks.stop == "/s");
+  CHECK(group.hooks.user == "nobody");
+  CHECK(group.hooks.timeout == 5s);
+  CHECK(group.protects == std::vector{*Prefix::parse("192.168.0.0/24")});
+  CHECK(group.instances[0].checksum == Checksum::rfc9568);
+}
+
+TEST_CASE("the digest tells files apart by what they say, not by how they look") {
+  const auto digest = [](std::string_view text) { return config_of(text).digest; };
+  const std::string plain = digest("version: 1\nnodes: { R1: { priority: 7 }, R2: }\nnat: { source: {} }\n");
+  CHECK(plain ==
+        digest("# note\nnat:\n    source: {}\nnodes:\n  R2:\n  R1: {\"priority\": '7'}\n\nversion: 1"));
+  CHECK(plain != digest("version: 1\nnodes: { R1: { priority: 8 }, R2: }\nnat: { source: {} }\n"));
+  CHECK(plain != digest("version: 1\nnodes: { R1: { priority: 7 } }\nnat: { source: {} }\n"));
+  CHECK(plain != digest("version: 1\nnodes: { R1: { priority: 7 }, R2: }\nnat:\n"));
+}
+
+TEST_CASE("the down interval is that of the RFC, to the nanosecond") {
+  CHECK(skew_time(1s, 100) == 609375us);
+  CHECK(down_interval(1s, 100) == 3609375us);
+  CHECK(down_interval(1s, 200) == 3218750us);
+  CHECK(skew_time(10ms, 254) == 78125ns);
+  CHECK(down_interval(40950ms, 1) == 122850ms + 40790039062ns);
+}

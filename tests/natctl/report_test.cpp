@@ -130,7 +130,7 @@ TEST_CASE("each thing that would spoil a failover is a reason") {
   }
   SECTION("different files") {
     c.syncd["config_differs"] = true;
-    expected = "the two routers have different configuration files";
+    expected = "sync: the two routers have different configuration files";
   }
   SECTION("no table") {
     c.agent["active"] = false;
