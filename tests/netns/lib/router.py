@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import subprocess
 import time
 
 from .netns import run
@@ -110,10 +111,10 @@ class Router:
         )
 
     def natctl_json(self, *words):
-        """The JSON that natctl prints, or None when it prints none."""
+        """The JSON that natctl prints, or None when it prints none in time."""
         try:
             return json.loads(self.natctl(*words, "--json", check=False).stdout)
-        except ValueError:
+        except (ValueError, subprocess.TimeoutExpired):
             return None
 
     def status(self):

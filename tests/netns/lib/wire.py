@@ -91,7 +91,10 @@ class Sniffer:
         while not self._stopping.is_set():
             if not select.select([self._socket], [], [], 0.2)[0]:
                 continue
-            data, (_, _, direction, _, _) = self._socket.recvfrom(2048)
+            try:
+                data, (_, _, direction, _, _) = self._socket.recvfrom(2048)
+            except OSError:  # the interface went down: said once, and frames come again when it is up
+                continue
             at = time.monotonic_ns()
             if direction == socket.PACKET_OUTGOING or len(data) < 34:
                 continue
