@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
-#include <tuple>
 
 #include "common/config_parse.hpp"
 
@@ -15,65 +13,56 @@ constexpr Duration kCentisecond = 10ms;
 constexpr Duration kLongestInterval = 4095 * kCentisecond;
 /// Beyond this a wait is a mistake rather than a wish; it also keeps sums of durations far from overflow.
 constexpr Duration kLongestWait = std::chrono::hours(1);
-/// RFC 9568 5.2.5: the count is one byte. An IPv6 advert of more addresses would not fit into an Ethernet
-/// frame.
-constexpr std::size_t kMostAddressesV4 = 255, kMostAddressesV6 = 90;
+/// RFC 9568 5.2.5: the count is one byte.
+constexpr std::size_t kMostAddresses = 255;
 
 /// What must differ between all instances of the file.
 struct Seen {
-  std::map<std::tuple<std::string, int, Family>, Position> vrids;
+  std::map<std::pair<std::string, int>, Position> vrids;  ///< interface and VRID
   std::map<IpAddress, Position> addresses;
 };
 
 void check_virtual_address(const Reader& reader, const Prefix& prefix) {
+  constexpr int kBits = 32;
   const IpAddress& address = prefix.address;
-  const bool loopback = address.is_v4() ? address.v4_value() >> 24 == 127 : address.to_string() == "::1";
-  if (address.is_unspecified() || address.is_multicast() || loopback) {
+  const bool has_ends = prefix.length < kBits - 1;  // /31 and /32 have neither network nor broadcast address
+  const std::uint32_t host_mask = has_ends ? 0xffffffffu >> prefix.length : 0;
+  if (address.is_unspecified() || address.is_multicast() || address.v4_value() >> 24 == 127) {
     reader.error(fmt::format("{} cannot be the address of a router", address.to_string()));
-    return;
-  }
-  const int bits = address.is_v4() ? 32 : 128;
-  if (prefix.length == 0) {
+  } else if (prefix.length == 0) {
     reader.error(fmt::format("{}: the prefix length must not be 0", prefix.to_string()));
-  } else if (prefix.length < bits - 1 && !prefix.has_host_bits()) {
+  } else if (has_ends && !prefix.has_host_bits()) {
     reader.error(fmt::format("{} is a network; give the address of a host in it", prefix.to_string()));
-  } else if (address.is_v4() && prefix.length < bits - 1) {
-    const std::uint32_t host_mask = 0xffffffffu >> prefix.length;
-    if ((address.v4_value() & host_mask) == host_mask)
-      reader.error(fmt::format("{} is the broadcast address of its network", prefix.to_string()));
+  } else if (has_ends && (address.v4_value() & host_mask) == host_mask) {
+    reader.error(fmt::format("{} is the broadcast address of its network", prefix.to_string()));
   }
 }
 
 void read_virtual_addresses(const Reader& reader, InstanceConfig& instance, Seen& seen) {
-  for (const Setting& item : reader.list()) {
+  const std::span<const Setting> items = reader.list();
+  for (const Setting& item : items) {
     const Reader each = reader.item(item);
     Prefix prefix;
     if (!each.prefix(prefix)) continue;
+    if (!prefix.address.is_v4()) {
+      each.error(prefix.address.to_string() + " is an IPv6 address; vrrpd speaks VRRP for IPv4 only");
+      continue;
+    }
     check_virtual_address(each, prefix);
     const auto [first, fresh] = seen.addresses.try_emplace(prefix.address, item.at);
     if (!fresh)
       each.error(fmt::format("{} is a virtual address already, in line {}", prefix.address.to_string(),
                              first->second.line));
-    if (!instance.virtual_addresses.empty() &&
-        instance.virtual_addresses.front().address.family() != prefix.address.family())
-      each.error("IPv4 and IPv6 need an instance each");
     instance.virtual_addresses.push_back(prefix);
   }
-  const bool v4 = instance.virtual_addresses.empty() || instance.virtual_addresses.front().address.is_v4();
-  const std::size_t most = v4 ? kMostAddressesV4 : kMostAddressesV6;
-  if (instance.virtual_addresses.size() > most)
-    reader.error(fmt::format("more than {} addresses do not fit into an advert", most));
-  if (reader.value.is(Setting::Kind::null) ||
-      (reader.value.is(Setting::Kind::list) && reader.value.items.empty()))
-    reader.error("at least one address is needed");
+  if (items.size() > kMostAddresses)
+    reader.error(fmt::format("more than {} addresses do not fit into an advert", kMostAddresses));
+  if (reader.value.is(Setting::Kind::list) && items.empty()) reader.error("at least one address is needed");
 }
 
 void check_vrid(const Reader& reader, const InstanceConfig& instance, Seen& seen) {
   if (instance.vrid == 0 || instance.interface.empty()) return;
-  const Family family =
-      instance.virtual_addresses.empty() ? Family::ipv4 : instance.virtual_addresses.front().address.family();
-  const auto [first, fresh] =
-      seen.vrids.try_emplace({instance.interface, instance.vrid, family}, reader.value.at);
+  const auto [first, fresh] = seen.vrids.try_emplace({instance.interface, instance.vrid}, reader.value.at);
   if (!fresh)
     reader.error(
         fmt::format("vrid {} is used on {} already, in line {}; routers could not tell the two apart",
@@ -88,8 +77,11 @@ InstanceConfig read_instance(const SettingEntry& entry, const std::string& paren
   Section section(entry.value, fmt::format("{}.{}", parent, printable(entry.key)), out);
   section.with_required("interface", [&](const Reader& r) { read_interface(r, draft, instance.interface); });
   int vrid = 0;
-  section.with_required("vrid", [&](const Reader& r) { r.integer(vrid, 1, 255); });
-  instance.vrid = static_cast<std::uint8_t>(vrid);
+  section.with_required("vrid", [&](const Reader& r) {
+    r.integer(vrid, 1, 255);
+    instance.vrid = static_cast<std::uint8_t>(vrid);
+    check_vrid(r, instance, seen);
+  });
   section.with_required("virtual_addresses",
                         [&](const Reader& r) { read_virtual_addresses(r, instance, seen); });
   section.with("checksum", [&](const Reader& r) {
@@ -97,7 +89,6 @@ InstanceConfig read_instance(const SettingEntry& entry, const std::string& paren
         instance.checksum,
         {{"auto", Checksum::automatic}, {"rfc5798", Checksum::rfc5798}, {"rfc9568", Checksum::rfc9568}});
   });
-  if (const Setting* value = section.find("vrid")) check_vrid(section.reader(*value, "vrid"), instance, seen);
   section.finish();
   return instance;
 }

@@ -151,11 +151,11 @@ TEST_CASE("one section besides the nodes is enough") {
   const std::string head = "version: 1\nnodes: { R1: }\n";
   const Config vrrp_only = config_of(head +
                                      "vrrp: { groups: { G: { instances: { a: { interface: e, vrid: 255, "
-                                     "virtual_addresses: ['fd00::1'] } } } } }\n");
+                                     "virtual_addresses: [10.0.0.1] } } } } }\n");
   CHECK(vrrp_only.peer.empty());
   CHECK(!vrrp_only.sync);
   CHECK(!vrrp_only.has_table());
-  CHECK(vrrp_only.vrrp->groups[0].instances[0].virtual_addresses[0].to_string() == "fd00::1/128");
+  CHECK(vrrp_only.vrrp->groups[0].instances[0].virtual_addresses[0].to_string() == "10.0.0.1/32");
   CHECK(config_of(head + "nat:\n").has_table());
   CHECK(config_of(head + "firewall: { f: { interfaces: { e: in } } }\n").has_table());
 }

@@ -114,6 +114,12 @@ TEST_CASE("each thing that would spoil a failover is a reason") {
     c.vrrpd["groups"][0]["phase"] = "handing_over";
     expected = "MAIN-GW: a change of state is under way (handing_over)";
   }
+  CHECK(c.reasons() == std::vector{expected});
+}
+
+TEST_CASE("each thing that would lose connections is a reason") {
+  Case c;
+  std::string expected;
   SECTION("syncing") {
     c.syncd["state"] = "syncing";
     expected = "sync: connections are still being copied";
@@ -136,6 +142,10 @@ TEST_CASE("each thing that would spoil a failover is a reason") {
     c.agent["active"] = false;
     c.agent["error"] = "permission denied";
     expected = "nat: the table is not loaded: permission denied";
+  }
+  SECTION("a transaction was refused") {
+    c.agent["error"] = "busy";
+    expected = "nat: busy";
   }
   SECTION("gate shut on the master") {
     c.agent["gates_open"]["MAIN-GW"] = false;
