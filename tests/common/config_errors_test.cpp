@@ -191,8 +191,8 @@ TEST_CASE("mistakes in an instance") {
        {"f:10:62: error: vrrp.groups.G.instances.lan.virtual_addresses: 10.10.0.101 is a virtual address "
         "already, in line 9"}},
       {instance_with("lan: { interface: eth2, vrid: 2, virtual_addresses: [1.2.3.4, 'fe80::1'] }"),
-       {"f:10:71: error: vrrp.groups.G.instances.lan.virtual_addresses: IPv4 and IPv6 need an instance "
-        "each"}},
+       {"f:10:71: error: vrrp.groups.G.instances.lan.virtual_addresses: fe80::1 is an IPv6 address; vrrpd "
+        "speaks VRRP for IPv4 only"}},
       {instance_with("lan: { interface: eth2, vrid: 2, virtual_addresses: [] }"),
        {"f:10:61: error: vrrp.groups.G.instances.lan.virtual_addresses: at least one address is needed"}},
       {instance_with("lan: { interface: eth2, vrid: 2, virtual_addresses: [224.0.0.1, 300.1.1.1] }"),
