@@ -243,7 +243,7 @@ def main():
         if options.logs is None:
             shutil.rmtree(directory, ignore_errors=True)
     code = codes[SteadynatPair]
-    print("\nnothing was lost" if code == 0 else "\nsomething was lost")
+    print(f"\nsteadynat: {'nothing was lost' if code == 0 else 'something was lost'}")
     return code
 
 
