@@ -25,7 +25,7 @@ constexpr std::string_view kReset = "reject with tcp reset";
 // Translation is done at srcnat (100); behind it one sees what really leaves.
 constexpr std::string_view kAfterTranslation = "srcnat + 10";
 // IPv6 finds its neighbours by ICMPv6 to the very addresses that the gate shuts; ARP never comes by here.
-constexpr std::string_view kNeighbours = "icmpv6 type { 133, 134, 135, 136, 137 } return";
+constexpr std::string_view kNeighbours = "icmpv6 type { 133, 134, 135, 136, 137 }";
 // An address of the interface that the packet leaves by: the router speaks for itself (adverts of VRRP, a
 // ping by the operator). It is neither translated nor stopped, on either router.
 constexpr std::string_view kNotOwn = "fib saddr . oif type != local";
@@ -93,7 +93,7 @@ void write_cover(Writer& out, const Coverage& group, const std::string& name) {
   out.open("chain cover_" + name);
   const bool v6 = std::any_of(group.addresses.begin(), group.addresses.end(),
                               [](const IpAddress& a) { return !a.is_v4(); });
-  if (v6) out.line(kNeighbours);
+  if (v6) out.line(fmt::format("{} return", kNeighbours));
   for (const auto& match : by_family("daddr", group.addresses)) out.rule({match, drop});
   for (Match match : group.translated) {
     // What is addressed to the router itself passes, and what has no single receiver is not forwarded by us.
@@ -202,7 +202,9 @@ void write_hooks(Writer& out, const Ruleset& ruleset, FirewallDirection directio
   }
 }
 
+/// What a rule set for packets to the router cannot have meant to keep out.
 void write_own_traffic(Writer& out, const OwnTraffic& own) {
+  out.line(fmt::format("{} accept", kNeighbours));
   for (const std::string& name : own.vrrp_interfaces)
     out.line(fmt::format("iifname {} meta l4proto 112 accept", in_quotes(name)));
   for (const std::string& name : own.sync_interfaces)

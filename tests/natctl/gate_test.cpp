@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -60,11 +61,7 @@ struct Message {
 };
 
 GroupReport peer(GroupState state, Term term) {
-  GroupReport report;
-  report.group = "G";
-  report.state = state;
-  report.term = term;
-  return report;
+  return {.group = "G", .state = state, .phase = Phase::idle, .term = std::move(term)};
 }
 
 std::vector<Message> messages() {
@@ -97,7 +94,8 @@ std::vector<Message> messages() {
 
 std::string letter(const Gate& gate) {
   std::string text = gate.wanted().open ? (gate.wanted().complete ? "O" : "o") : "-";
-  return gate.asks_ready() ? text + "?" : text;
+  if (gate.asks_ready()) text.push_back('?');
+  return text;
 }
 
 }  // namespace
