@@ -9,26 +9,48 @@
 namespace natctl {
 namespace {
 
+/// One value on one line, without the signs of JSON where it can do without.
 std::string shown(const Json& value) {
-  return value.is_string() ? value.get<std::string>() : dump(value, -1);
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_null()) return "-";
+  if (value.is_object() && value.contains("counter") && value.contains("node"))
+    return fmt::format("{:.0f}@{}", number_of(value, "counter"), text_of(value, "node"));
+  std::string out;
+  if (value.is_array()) {
+    for (const Json& item : value) out += (out.empty() ? "" : "; ") + shown(item);
+  } else if (value.is_object()) {
+    for (const auto& [name, item] : value.items())
+      out += (out.empty() ? "" : ", ") + name + " " + shown(item);
+  } else {
+    return dump(value, -1);
+  }
+  return out.empty() ? "none" : out;
 }
 
+/// Counters that have counted something; the others would hide them.
 std::string counter_lines(const Json& counters, std::string_view indentation) {
   std::string out;
   if (!counters.is_object()) return out;
-  std::size_t width = 0;
+  std::size_t width = 0, zeros = 0;
   for (const auto& [name, value] : counters.items()) width = std::max(width, name.size());
-  for (const auto& [name, value] : counters.items())
-    out += fmt::format("{}{:<{}}  {}\n", indentation, name, width, shown(value));
+  for (const auto& [name, value] : counters.items()) {
+    if (value == 0)
+      ++zeros;
+    else
+      out += fmt::format("{}{:<{}}  {}\n", indentation, name, width, shown(value));
+  }
+  if (zeros != 0) out += fmt::format("{}(counters at 0: {})\n", indentation, zeros);
   return out;
 }
 
-/// Every field but these, one a line; counters below.
+/// Every field but those that have a place of their own, one a line; counters below.
 std::string field_lines(const Json& object, std::string_view indentation) {
   std::string out;
   for (const auto& [name, value] : object.items()) {
-    if (name == "counters" || name == "transitions" || name == "instances" || name == "groups") continue;
-    out += fmt::format("{}{:<18}  {}\n", indentation, name, shown(value));
+    if (name == "name" || name == "counters" || name == "transitions" || name == "instances" ||
+        name == "groups")
+      continue;
+    out += fmt::format("{}{:<18}  {}\n", indentation, name, value == "" ? "-" : shown(value));
   }
   return out + counter_lines(field(object, "counters"), indentation);
 }

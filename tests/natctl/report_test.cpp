@@ -255,3 +255,35 @@ TEST_CASE("events are listed with their timeline") {
   CHECK(json["groups"][0]["name"] == "MAIN-GW");
   CHECK(json["groups"][0]["transitions"][0]["cause"] == "no adverts");
 }
+
+TEST_CASE("details show what counted, and every field") {
+  const std::string text = vrrp_details(vrrpd_body().dump());
+  CHECK(text ==
+        "node                R1\n"
+        "link                up\n"
+        "peer_alive          true\n"
+        "syncd_connected     true\n"
+        "agent_connected     true\n"
+        "\n"
+        "group MAIN-GW\n"
+        "  state               master\n"
+        "  phase               idle\n"
+        "  term                7@R1\n"
+        "  since               2026-11-22T21:00:00.000Z\n"
+        "  priority            200\n"
+        "  held                false\n"
+        "  gate                open\n"
+        "  reasons             none\n"
+        "  (counters at 0: 1)\n"
+        "  instance wan\n"
+        "    interface           eth0\n"
+        "    vrid                1\n"
+        "    state               master\n"
+        "    priority            200\n"
+        "    virtual_addresses   10.10.0.101/24\n"
+        "    primary             10.10.0.102\n"
+        "    master              -\n"
+        "    master_interval_ms  100.0\n"
+        "    adverts_sent  5\n");
+  CHECK(nat_details(agent_body().dump()).find("gates_open          MAIN-GW true\n") != std::string::npos);
+}
