@@ -112,10 +112,13 @@ Gate::Outcome Gate::on(const common::GroupSnapshot& snapshot, Time now) {
 }
 
 Gate::Outcome Gate::on_peer(const common::GroupReport& report) {
-  if (report.state != GroupState::master || report.term <= wanted_.term) return Outcome::none;
+  // From the claim on: what is let through between it and the first packet at the peer would be known here
+  // only.
+  const bool masters = report.state == GroupState::master || report.phase == common::Phase::claiming;
+  if (!masters || report.term <= wanted_.term) return Outcome::none;
   wanted_.term = report.term;
   const bool was_open = wanted_.open;
-  shut("the peer is master in a newer term");
+  shut("the peer has a newer term");
   asks_ready_ = false;
   return was_open ? Outcome::superseded : Outcome::none;
 }

@@ -18,7 +18,7 @@ class Gate {
   enum class Outcome {
     none,
     old_term,         ///< ignored
-    superseded,       ///< shut: the peer is master in a newer term, and vrrpd has not said so
+    superseded,       ///< shut: the peer is master in a newer term, or claims one, and vrrpd has not said so
     shut_unattended,  ///< shut: vrrpd is gone, and a peer lives that will take over
     opened_late,      ///< opened at a deadline that vrrpd announced
     opened_alone,     ///< opened at the deadline by the agent itself

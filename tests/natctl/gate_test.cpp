@@ -60,8 +60,8 @@ struct Message {
   std::function<Gate::Outcome(Gate&)> apply;
 };
 
-GroupReport peer(GroupState state, Term term) {
-  return {.group = "G", .state = state, .phase = Phase::idle, .term = std::move(term)};
+GroupReport peer(GroupState state, Term term, Phase phase = Phase::idle) {
+  return {.group = "G", .state = state, .phase = phase, .term = std::move(term)};
 }
 
 std::vector<Message> messages() {
@@ -88,6 +88,8 @@ std::vector<Message> messages() {
       {"welcome backup", [](Gate& g) { return snapshot(g, GroupState::backup, Phase::idle, Term{}); }},
       {"peer master older", [](Gate& g) { return g.on_peer(peer(GroupState::master, kOlder)); }},
       {"peer master newer", [](Gate& g) { return g.on_peer(peer(GroupState::master, kNewer)); }},
+      {"peer claims newer",
+       [](Gate& g) { return g.on_peer(peer(GroupState::backup, kNewer, Phase::claiming)); }},
       {"peer backup newer", [](Gate& g) { return g.on_peer(peer(GroupState::backup, kNewer)); }},
   };
 }
@@ -127,6 +129,7 @@ TEST_CASE("each message in each state of the gate") {
       {"welcome backup",         {"-",   "-",     "-",  "-",    "-",  "-"}},
       {"peer master older",      {"-",   "-?",    "O",  "o?",   "-",  "-"}},
       {"peer master newer",      {"-",   "-",     "-",  "-",    "-",  "-"}},
+      {"peer claims newer",      {"-",   "-",     "-",  "-",    "-",  "-"}},
       {"peer backup newer",      {"-",   "-?",    "O",  "o?",   "-",  "-"}},
   };
   // clang-format on
