@@ -6,6 +6,12 @@
 #include "syncd/engine_state.hpp"
 
 namespace syncd {
+namespace {
+
+/// Within this time after the link has come up two masters settle who stays: heal_hold, and then some.
+constexpr common::Duration kMeetingTime = std::chrono::seconds(5);
+
+}  // namespace
 
 Engine::Engine(common::Config config, Secrets secrets, Time now)
     : state_(std::make_unique<State>(std::move(config), std::move(secrets), now)) {}
@@ -189,6 +195,18 @@ void Engine::State::advance_link(Time now, Actions& out) {
     case common::LinkState::none: break;
   }
   if (was_up) sender.suspend();
+  store.apart = state != common::LinkState::up;
+  met_until.reset();
+  if (!store.apart) met_until = now + kMeetingTime;
+  else if (was_up)
+    for (Group& group : store.groups) group.made_apart = 0;
+}
+
+/// Two masters that meet have settled by now who stays. A later claim beside a working link is another matter.
+void Engine::State::end_meeting(Time now) {
+  if (!met_until || now < *met_until) return;
+  met_until.reset();
+  for (Group& group : store.groups) group.made_apart = 0;
 }
 
 void Engine::State::start_dumps(Time now, Actions& out) {
@@ -208,12 +226,15 @@ void Engine::State::start_dumps(Time now, Actions& out) {
 void Engine::State::advance(Time now, Actions& out) {
   stepped_at = now;
   advance_link(now, out);
+  end_meeting(now);
   const bool up = link.up(now);
   if (up) sender.tick(now);
   if (sender.take_news()) peer.tell_now(now);
   commit.tick(now);
   if (observer.sweeping()) observer.sweep(now);
-  if (receiver.sweeping() && receiver.sweep()) peer.tell_now(now);
+  // Not before our own kernel has been read once: what the sweep is to find may not be in the table yet.
+  const bool may_sweep = observer.dumped_once() && receiver.sweeping();
+  if (may_sweep && receiver.sweep()) peer.tell_now(now);
   start_dumps(now, out);
   roles.advance(up, now, out);
   verify.advance(up, now, out);
@@ -224,7 +245,8 @@ void Engine::State::advance(Time now, Actions& out) {
 }
 
 std::optional<Time> Engine::State::deadline() const {
-  if (observer.sweeping() || receiver.sweeping() || verify.working()) return stepped_at;
+  const bool may_sweep = observer.dumped_once() && receiver.sweeping();
+  if (observer.sweeping() || may_sweep || verify.working()) return stepped_at;
   common::Deadline at = common::earliest(link.deadline(stepped_at), peer.deadline(link.established()));
   at = common::earliest(at, commit.deadline());
   at = common::earliest(at, observer.deadline());

@@ -68,20 +68,30 @@ common::Result<ConntrackEvents> ConntrackEvents::open(std::uint32_t writer) {
 }
 
 ConntrackEvents::Read ConntrackEvents::read(DecodeCounters& counters) {
+  Read result;
   changes_.clear();
-  for (std::size_t i = 0; i < kPortion; ++i) {
+  for (std::size_t i = 0; i < kPortion && !result.emptied; ++i) {
     common::ByteView datagram;
     switch (socket_.receive(buffer_, datagram)) {
       case NetlinkSocket::Received::nothing:
-        return {.emptied = true};
+        result.emptied = true;
+        break;
       case NetlinkSocket::Received::lost:
       case NetlinkSocket::Received::failed:
-        return {.lost = true};
+        ++overruns_;
+        read_since_loss_ = 0;
+        break;
       case NetlinkSocket::Received::datagram:
         take(datagram, counters);
+        if (read_since_loss_) ++*read_since_loss_;
+        break;
     }
   }
-  return {};
+  if (read_since_loss_ && (result.emptied || *read_since_loss_ >= kMostWaiting)) {
+    read_since_loss_.reset();
+    result.lost = true;
+  }
+  return result;
 }
 
 void ConntrackEvents::take(common::ByteView datagram, DecodeCounters& counters) {

@@ -4,6 +4,7 @@
 // has been read.
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "common/result.hpp"
@@ -21,6 +22,8 @@ class ConntrackEvents {
   /// What the kernel books for one report, whatever its length (measured); it doubles the size that it is
   /// asked for.
   static constexpr int kBytesPerReport = 1280;
+  /// More can never wait, even if another kernel books less for a report.
+  static constexpr std::size_t kMostWaiting = 2 * kBacklog;
   /// Read in one portion, before the link and the timers have their turn: about half a millisecond.
   static constexpr std::size_t kPortion = 256;
 
@@ -31,11 +34,12 @@ class ConntrackEvents {
   int fd() const { return socket_.fd(); }
   struct Read {
     bool emptied = false;  ///< nothing was left at the end
-    bool lost = false;     ///< the kernel dropped reports, after those in `changes`
+    bool lost = false;  ///< reports were dropped since, and nothing that is still to come is older than that
   };
   /// Up to kPortion reports, into changes().
   Read read(DecodeCounters& counters);
   const std::vector<FlowChange>& changes() const { return changes_; }
+  std::uint64_t overruns() const { return overruns_; }
 
  private:
   explicit ConntrackEvents(NetlinkSocket socket) : socket_(std::move(socket)) {}
@@ -44,6 +48,11 @@ class ConntrackEvents {
   NetlinkSocket socket_;
   common::Bytes buffer_;
   std::vector<FlowChange> changes_;
+  std::uint64_t overruns_ = 0;
+  /// How many reports were read since the kernel said that it dropped some. It says so before it gives out
+  /// those that it kept, which are older: were the loss told at once, they would be taken for news after the
+  /// dump that makes good for it.
+  std::optional<std::size_t> read_since_loss_;
 };
 
 /// 0 where the kernel does not report changes of connections (net.netfilter.nf_conntrack_events), or is not

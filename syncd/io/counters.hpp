@@ -10,7 +10,6 @@ namespace syncd::io {
 
 struct Counters {
   DecodeCounters decode;               ///< what the kernel said and we did not understand
-  std::uint64_t event_overruns = 0;    ///< the kernel lost reports for us
   std::uint64_t netlink_overruns = 0;  ///< the same of interfaces and addresses: all was read anew
   std::uint64_t dumps_failed = 0;
   std::uint64_t link_socket_errors = 0;  ///< the socket of a sync link could not be opened
@@ -25,7 +24,6 @@ struct Counters {
       const auto error = static_cast<ctnetlink::DecodeError>(i);
       out["io_ctnetlink_" + std::string(to_string(error))] = decode.of(error);
     }
-    out["io_event_overruns"] = event_overruns;
     out["io_netlink_overruns"] = netlink_overruns;
     out["io_dumps_failed"] = dumps_failed;
     out["io_link_socket_errors"] = link_socket_errors;

@@ -210,14 +210,13 @@ void Shell::read_events() {
   const auto read = events_->read(counters_.decode);
   const std::size_t count = events_->changes().size();
   if (count != 0) feed(FlowsChanged{events_->changes()});
-  if (read.lost) {
-    ++counters_.event_overruns;
-    feed(EventsLost{});
-  }
+  if (read.lost) feed(EventsLost{});
   for (std::size_t i = 0; i < waiting; ++i) syncs_[i].read += count;
   // More than this cannot have been waiting when the request was made, even if reports come faster than we
   // read.
-  const auto done = [&](const Sync& sync) { return read.emptied || sync.read >= ConntrackEvents::kBacklog; };
+  const auto done = [&](const Sync& sync) {
+    return read.emptied || sync.read >= ConntrackEvents::kMostWaiting;
+  };
   std::vector<Sync> finished;
   for (std::size_t i = 0; i < waiting; ++i)
     if (done(syncs_[i])) finished.push_back(syncs_[i]);
@@ -283,6 +282,7 @@ void Shell::message(std::uint64_t client, const common::NotifyMessage& message) 
 void Shell::answer_status(std::uint64_t client, std::uint64_t id) {
   Status status = engine_->status(common::io::now());
   counters_.add_to(status.counters);
+  status.counters["io_event_overruns"] = events_->overruns();
   const ConntrackWriter::Counters& writer = writer_->counters();
   status.counters["io_kernel_written"] = writer.written;
   status.counters["io_kernel_refused"] = writer.refused;

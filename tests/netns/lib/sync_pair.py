@@ -6,11 +6,12 @@ import re
 import socket
 import tempfile
 import threading
+import time
 
 from .netns import Namespace, run
 from .process import Process
 from .scenario import binaries
-from .wait import require, wait_until
+from .wait import TestFailed, require, wait_until
 
 CONFIG = """version: 1
 nodes:
@@ -211,4 +212,11 @@ class SyncPair:
                        f"{router.name} is synced: {router.status().get('reasons')}")
 
     def wait_same(self, timeout=20):
-        wait_until(lambda: self.first.table() == self.second.table(), timeout, "both kernels hold the same connections")
+        """Both kernels hold the same connections, or the failure names some that only one has."""
+        end = time.monotonic() + timeout
+        while (tables := [set(router.table()) for router in (self.first, self.second)])[0] != tables[1]:
+            if time.monotonic() > end:
+                only = [sorted(tables[0] - tables[1]), sorted(tables[1] - tables[0])]
+                raise TestFailed(f"after {timeout} s the kernels differ: {len(only[0])} connections only on R1, such as "
+                                 f"{only[0][:2]}, {len(only[1])} only on R2, such as {only[1][:2]}")
+            time.sleep(0.05)
