@@ -76,6 +76,7 @@ void fields(A& a, M& m) {
   a("held", m.held);
   a.maybe("by_operator", m.by_operator);
   a("priority", m.priority);
+  a.maybe("made_apart", m.made_apart);
   a.maybe("valid_for_ms", m.valid_for_ms);
 }
 template <typename A, Of<Hello::Seen> M>
@@ -109,6 +110,7 @@ void fields(A& a, M& m) {
   a("group", m.group);
   a("complete", m.complete);
   a("backlog", m.backlog);
+  a.maybe("made_apart", m.made_apart);
 }
 template <typename A, Of<PeerReport> M>
 void fields(A& a, M& m) {

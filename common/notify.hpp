@@ -61,6 +61,9 @@ struct GroupReport {
   bool by_operator =
       false;         ///< with phase requesting: an operator asked for it here, so the old master becomes held
   int priority = 0;  ///< effective
+  /// As master: connections made since the sync link was lost. Of two masters that meet again the one with more stays,
+  /// whatever the terms: a standby that was cut off alone holds a newer term and no connection. syncd fills it in.
+  std::uint64_t made_apart = 0;
   /// How long the statement holds without being repeated; 0: until replaced. vrrpd repeats it in time, and
   /// syncd leaves out a statement that was not: a vrrpd that hangs must not go on saying "master" through a
   /// syncd that lives.
@@ -112,6 +115,7 @@ struct PeerReport {
     std::string group;
     bool complete = false;      ///< our replica of the peer's flows has everything that it has sent
     std::uint64_t backlog = 0;  ///< flows of ours that the peer has not acknowledged yet
+    std::uint64_t made_apart = 0;  ///< as in GroupReport, of ours
     bool operator==(const Replica&) const = default;
   };
   std::vector<Replica> replicas;

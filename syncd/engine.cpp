@@ -6,6 +6,12 @@
 #include "syncd/engine_state.hpp"
 
 namespace syncd {
+namespace {
+
+/// Within this time after the link has come up two masters settle who stays: heal_hold, and then some.
+constexpr common::Duration kMeetingTime = std::chrono::seconds(5);
+
+}  // namespace
 
 Engine::Engine(common::Config config, Secrets secrets, Time now)
     : state_(std::make_unique<State>(std::move(config), std::move(secrets), now)) {}
@@ -189,6 +195,18 @@ void Engine::State::advance_link(Time now, Actions& out) {
     case common::LinkState::none: break;
   }
   if (was_up) sender.suspend();
+  store.apart = state != common::LinkState::up;
+  met_until.reset();
+  if (!store.apart) met_until = now + kMeetingTime;
+  else if (was_up)
+    for (Group& group : store.groups) group.made_apart = 0;
+}
+
+/// Two masters that meet have settled by now who stays. A later claim beside a working link is another matter.
+void Engine::State::end_meeting(Time now) {
+  if (!met_until || now < *met_until) return;
+  met_until.reset();
+  for (Group& group : store.groups) group.made_apart = 0;
 }
 
 void Engine::State::start_dumps(Time now, Actions& out) {
@@ -208,6 +226,7 @@ void Engine::State::start_dumps(Time now, Actions& out) {
 void Engine::State::advance(Time now, Actions& out) {
   stepped_at = now;
   advance_link(now, out);
+  end_meeting(now);
   const bool up = link.up(now);
   if (up) sender.tick(now);
   if (sender.take_news()) peer.tell_now(now);

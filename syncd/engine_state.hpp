@@ -39,6 +39,7 @@ struct Engine::State {
   void on_request(const RequestReceived& request, Time now, Actions& out);
   void advance(Time now, Actions& out);
   void advance_link(Time now, Actions& out);
+  void end_meeting(common::Time now);
   void start_dumps(Time now, Actions& out);
   bool compose_control(Time now);
   bool compose_data(Time now);
@@ -65,6 +66,7 @@ struct Engine::State {
   bool addresses_known = false;
   bool vrrpd_connected = false;
   common::LinkState link_was = common::LinkState::none;
+  common::Deadline met_until;          ///< what was counted while apart decides who stays; then it is of the past
   std::uint64_t peer_incarnation = 0;
   common::Bytes payload;
   Time stepped_at{};

@@ -19,7 +19,7 @@ constexpr unsigned kGroupStreams = 0x01, kGroupAllSent = 0x02, kGroupDrained = 0
 constexpr unsigned kReportComplete = 0x01, kReportHeld = 0x02, kReportOperator = 0x04;
 
 /// Fixed fields, and two terms of ten bytes and a name each.
-constexpr std::size_t kMaxGroupState = 8 + 1 + 4 + 4 + 4 + 2 * (10 + 2 + kMaxNodeName);
+constexpr std::size_t kMaxGroupState = 8 + 1 + 4 + 4 + 4 + 10 + 2 * (10 + 2 + kMaxNodeName);
 
 /// Whose node a term is of.
 constexpr std::uint8_t kNobody = 0, kSender = 1, kReceiver = 2, kNamed = 3;
@@ -65,6 +65,7 @@ std::optional<common::GroupReport> read_report(ByteReader& r, const Names& names
   report.held = (flags & kReportHeld) != 0;
   report.by_operator = (flags & kReportOperator) != 0;
   report.priority = r.u8();
+  report.made_apart = r.varint();
   const auto term = read_term(r, names);
   if (!term) return std::nullopt;
   report.term = *term;
@@ -270,6 +271,7 @@ void FrameWriter::state(const PeerState& state) {
     w.u8(static_cast<std::uint8_t>((g.report->complete ? kReportComplete : 0) | (g.report->held ? kReportHeld : 0) |
                                    (g.report->by_operator ? kReportOperator : 0)));
     w.u8(static_cast<std::uint8_t>(g.report->priority));
+    w.varint(g.report->made_apart);
     term(g.report->term);
   }
   end_block();

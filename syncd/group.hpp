@@ -27,6 +27,7 @@ struct Group {
   /// Entries with another generation belong to an earlier stream or role: their versions mean nothing.
   std::uint16_t generation = 1;
   bool anticipated = false;         ///< a takeover may be near
+  std::uint64_t made_apart = 0;     ///< see common::GroupReport
   std::uint64_t flows = 0;          ///< entries that are not gone
   std::uint64_t in_kernel = 0;      ///< of these, as far as we know
 

@@ -113,7 +113,7 @@ void Observer::on_live_unknown(const Flow& flow, std::uint32_t hash, bool from_d
     ++store_.counters[Counter::flows_excluded];
     return;
   }
-  const Group& group = store_.groups[*owner];
+  Group& group = store_.groups[*owner];
   // A backup with a whole replica knows its master's flows; whatever else passes here is nobody's.
   if (group.role == Role::backup && group.replica.complete) return;
   Record record;
@@ -127,6 +127,7 @@ void Observer::on_live_unknown(const Flow& flow, std::uint32_t hash, bool from_d
     e.set(entry::found);
     return;
   }
+  if (store_.apart && !from_dump) ++group.made_apart;
   if (from_dump) ++store_.counters[Counter::reconciled_missing];
   sender_.changed(slot, now);
 }

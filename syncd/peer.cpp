@@ -64,6 +64,7 @@ PeerState Peer::state_to_tell(Time now) {
     const auto stated = std::ranges::find(local_, g.name, [](const Stated& s) { return s.report.group; });
     if (stated != local_.end()) {
       gs.report = stated->report;
+      gs.report->made_apart = g.role == Role::master ? g.made_apart : 0;
       gs.report->group.clear();
     }
     state.groups.push_back(std::move(gs));
@@ -118,7 +119,8 @@ common::PeerReport Peer::make_report(common::LinkState link, std::uint64_t backl
       report.groups.back().group = group.name;
     }
     if (group.replicated)
-      report.replicas.push_back({group.name, holds_everything(group), group.role == Role::master ? backlog : 0});
+      report.replicas.push_back({group.name, holds_everything(group), group.role == Role::master ? backlog : 0,
+                                 group.role == Role::master ? group.made_apart : 0});
   }
   return report;
 }

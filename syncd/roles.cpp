@@ -60,6 +60,7 @@ void Roles::on_state(const std::string& name, common::GroupState state, common::
 }
 
 void Roles::become_master(Group& group, const common::Term& term, bool take_over, Time now) {
+  if (group.role != Role::master) group.made_apart = 0;
   if (group.role == Role::master) {
     group.held = term;
     return parts_.peer.tell_now(now);

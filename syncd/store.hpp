@@ -14,6 +14,7 @@ class Store {
   Table table;
   Groups groups;
   Counters counters;
+  bool apart = true;                ///< the peer is not heard on any link
   std::uint8_t dump_number = 0;     ///< of the newest dump, for Entry::seen
 
   SlotList endings, changes;        ///< to send

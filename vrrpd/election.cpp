@@ -62,8 +62,9 @@ Verdict on_silence(const Facts& f) {
     return claim_at(f.silent_at + (peer_is_better ? f.down_interval : common::Duration{}), f, kSilence);
   }
   // Linked, but the peer's vrrpd says nothing: it is dead or hangs. The adverts decide, and they are silent.
-  if (f.linked || f.ever_met || f.complete) return claim_at(f.silent_at, f, kSilence);
-  // Never a sign of anybody, and nothing in our replica: give the link the time to greet somebody who may hold
+  const bool holds_something = f.complete && f.term.valid();
+  if (f.linked || f.ever_met || holds_something) return claim_at(f.silent_at, f, kSilence);
+  // Never a sign of anybody, and we hold nothing (a replica of nothing calls itself complete): give the link the time to greet somebody who may hold
   // everything (both just booted, or our ports do not forward yet).
   return claim_at(std::max(f.silent_at, f.started + f.down_interval + kFirstGreeting), f, "no sign of a peer");
 }

@@ -145,6 +145,7 @@ class Group {
   void review_rivalry(Context& ctx);
   void advert_as_master(Instance& member, const Heard& heard, Context& ctx);
   void rival(Instance& member, const Heard& heard, Context& ctx);
+  bool outranks(const common::GroupReport& peer, const Context& ctx) const;
   bool suspect(const Context& ctx) const;
   void renumber(Context& ctx);
   void prepare(Context& ctx);
@@ -198,6 +199,8 @@ class Group {
   bool linked_ = false;                     ///< the link was up at some time of this mastership
   bool contested_ = false;                  ///< another master was seen: announce again when it is gone
   common::Deadline rival_since_, rival_last_, announced_at_;
+  Time doubt_since_;
+  bool heard_in_doubt_ = false;             ///< a second advert came: there is another master
   std::optional<bool> drained_;             ///< answer to Drain: confirmed or not
   bool forced_ = false, hold_after_ = false;
   common::Duration backoff_{};

@@ -185,9 +185,18 @@ void Group::shut(const std::string& cause, Context& ctx) {
   ctx.participants.send(common::Role::agent, common::Shut{name(), term_, cause}, ctx.out);
 }
 
+/// Of two masters of ours one must go. The newer term stays, as connections were made since it began; but a standby
+/// that was cut off alone takes a newer term as well, while everything went on passing its peer. So the one that made
+/// more connections while they were apart comes first. Both know both numbers, and so come to the same answer.
+bool Group::outranks(const common::GroupReport& peer, const Context& ctx) const {
+  if (!claims_mastery(peer)) return false;
+  const std::uint64_t ours = ctx.peer.made_apart(name());
+  return peer.made_apart != ours ? peer.made_apart > ours : peer.term > term_;
+}
+
 void Group::review_mastery(Context& ctx) {
   const common::GroupReport* peer = said(ctx);
-  const bool superseded = peer != nullptr && claims_mastery(*peer) && peer->term > term_;
+  const bool superseded = peer != nullptr && outranks(*peer, ctx);
   switch (stage_) {
     case Stage::claiming:
     case Stage::master:
@@ -252,9 +261,12 @@ void Group::advert_as_master(Instance& member, const Heard& heard, Context& ctx)
       if (heard.rank == Rank::higher) rival(member, heard, ctx);
       else member.answer(priority(ctx), ctx.now, ctx.out);
       return;
+    case Stage::doubting:
+      heard_in_doubt_ = true;  // it is real: the link may take heal_hold to say who is newer
+      timers_.set(Timer::doubt, std::max(ctx.now, doubt_since_ + config_.heal_hold));
+      return;
     case Stage::handing_over:
     case Stage::leaving:
-    case Stage::doubting:
     case Stage::initialize:
     case Stage::backup:
     case Stage::fault:
@@ -286,7 +298,11 @@ void Group::enter_doubting(const std::string& cause, Context& ctx) {
   ++counters_["doubts"];
   shut(cause, ctx);
   for (Instance& member : members_) member.become(RouterState::active, priority(ctx), ctx.now);  // plans no advert
-  timers_.set(Timer::doubt, ctx.now + config_.heal_hold);
+  doubt_since_ = ctx.now;
+  heard_in_doubt_ = false;
+  // A master would be heard again within an interval. If none is, the advert was stray or forged, and we go on before
+  // the silence makes the peer's down timer (three intervals and more since our last advert) run out.
+  timers_.set(Timer::doubt, ctx.now + config_.advertise_interval * 7 / 4);
   ctx.probe = true;
 }
 
@@ -295,13 +311,13 @@ void Group::review_doubt(Context& ctx) {
   const std::string trouble = obstacle(ctx);
   if (stopping_) transition(Stage::stopped, Farewell::silent, "stopped", ctx);
   else if (!trouble.empty()) transition(Stage::fault, Farewell::silent, trouble, ctx);
-  else if (peer != nullptr && claims_mastery(*peer) && peer->term > term_)
+  else if (peer != nullptr && outranks(*peer, ctx))
     transition(Stage::backup, Farewell::silent, "the peer is master in the newer term " + common::to_string(peer->term),
                ctx);
   else if (peer != nullptr) transition(Stage::master, Farewell::silent, "the peer holds no newer term", ctx);
   else if (timers_.running(Timer::doubt)) return;
   // Without a word from the link: whoever still advertises has most likely claimed after us, when it lost us.
-  else if (rival_last_ && ctx.now <= *rival_last_ + shortest_down())
+  else if (heard_in_doubt_)
     transition(Stage::backup, Farewell::silent, "another master is there, and the link does not say whose term is newer",
                ctx);
   else transition(Stage::master, Farewell::silent, "nobody else is there", ctx);

@@ -35,6 +35,11 @@ bool Peer::complete(std::string_view group) const {
   return found != replicas_.end() && found->second.complete;
 }
 
+std::uint64_t Peer::made_apart(std::string_view group) const {
+  const auto found = replicas_.find(group);
+  return found == replicas_.end() ? 0 : found->second.made_apart;
+}
+
 std::uint64_t Peer::backlog(std::string_view group) const {
   const auto found = replicas_.find(group);
   return found == replicas_.end() ? 0 : found->second.backlog;

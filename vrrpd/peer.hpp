@@ -31,6 +31,8 @@ class Peer {
   bool complete(std::string_view group) const;
   /// Flows of ours that the peer has not acknowledged yet.
   std::uint64_t backlog(std::string_view group) const;
+  /// Connections that we made as master while the link was down; see common::GroupReport.
+  std::uint64_t made_apart(std::string_view group) const;
 
  private:
   common::PeerReport report_;
