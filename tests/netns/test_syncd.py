@@ -54,7 +54,6 @@ def test_on_takeover():
     same = first.table() == second.table()
     require(same, "R2 said ready before its kernel was like that of R1")
     print(f"20,000 entries committed in {elapsed:.0f} ms")
-    # An anticipated takeover commits in advance, and is taken back by nobody: the entries do no harm.
     require(second.counter("io_kernel_refused") == 0, "the kernel refused entries")
 
 
@@ -65,16 +64,16 @@ def test_what_stands_in_the_way():
     first, second = pair.start()
     first.insert(list(tcp_entries(100)))
     pair.wait_synced()
-    second.insert(["-A -p tcp -s 192.168.100.10 -d 203.0.113.1 --sport 1030 --dport 80 --state ESTABLISHED --timeout 300 "
-                   "-u SEEN_REPLY,ASSURED --src-nat 10.10.0.101:50000",
-                   "-A -p tcp -s 192.168.100.77 -d 203.0.113.1 --sport 9999 --dport 80 --state ESTABLISHED --timeout 300 "
-                   f"-u SEEN_REPLY,ASSURED --src-nat 10.10.0.101:{1024 + 20 * 7 + 13}"])
+    state = "--state ESTABLISHED --timeout 300 -u SEEN_REPLY,ASSURED --src-nat"
+    second.insert([f"-A -p tcp -s 192.168.100.10 -d 203.0.113.1 --sport 1030 --dport 80 {state} 10.10.0.101:50000",
+                   f"-A -p tcp -s 192.168.100.77 -d 203.0.113.1 --sport 9999 --dport 80 {state} "
+                   f"10.10.0.101:{1024 + 20 * 7 + 13}"])
     take_over(second)
     require(first.table() == second.table(), "the kernels differ after the takeover")
 
 
 def test_killed_and_unplugged():
-    """Either syncd killed and started again, and the cable pulled: nothing is missing afterwards, nothing is left over."""
+    """Either syncd killed and started again, and the cable pulled: nothing is missing, nothing is left over."""
     pair = SyncPair()
     pair.plug()
     first, second = pair.start()

@@ -109,7 +109,8 @@ class SyncRouter:
         self.syncd = None
 
     def start(self):
-        argv = [os.path.join(binaries(), "syncd"), "--config", self.config, "--node", self.name, "--run-dir", self.run_dir]
+        options = ["--config", self.config, "--node", self.name, "--run-dir", self.run_dir]
+        argv = [os.path.join(binaries(), "syncd"), *options]
         self.syncd = Process(f"{self.name} syncd", argv, self.namespace, os.path.join(self.directory, "syncd.log"))
 
     def said(self):
@@ -217,6 +218,6 @@ class SyncPair:
         while (tables := [set(router.table()) for router in (self.first, self.second)])[0] != tables[1]:
             if time.monotonic() > end:
                 only = [sorted(tables[0] - tables[1]), sorted(tables[1] - tables[0])]
-                raise TestFailed(f"after {timeout} s the kernels differ: {len(only[0])} connections only on R1, such as "
+                raise TestFailed(f"after {timeout} s the kernels differ: {len(only[0])} entries only on R1, such as "
                                  f"{only[0][:2]}, {len(only[1])} only on R2, such as {only[1][:2]}")
             time.sleep(0.05)
