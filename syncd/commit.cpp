@@ -103,6 +103,7 @@ void Commit::step_down(Group& group) {
   group.anticipated = false;
   std::erase_if(walks_, of_group);
   std::erase_if(settling_, of_group);
+  if (settling_.empty()) settle_at_.reset();   // or it stays in the past, and the shell has nothing but timers to serve
 }
 
 void Commit::commit_all(Group& group) { start_walk(group); }

@@ -22,9 +22,10 @@ Verdict sooner(const Verdict& a, const Verdict& b) {
   return {Decision::stay, a.why.empty() ? b.why : a.why, common::earliest(a.again, b.again)};
 }
 
-/// The master named us its successor: it has left, and we hold everything. Waiting would only cost silence.
+/// The master named us its successor: it has left, and we hold everything. Waiting would only cost silence. Whoever has
+/// been started anew since holds nothing, and was not meant.
 bool named_successor(const Facts& f) {
-  return f.said && f.said->phase == Phase::yielded && f.said->term >= f.term && f.said->term.valid();
+  return f.said && f.complete && f.said->phase == Phase::yielded && f.said->term >= f.term && f.said->term.valid();
 }
 
 /// We were the last master (before a restart, or a lost carrier), and the peer knows no newer one: nobody follows if we

@@ -152,7 +152,7 @@ void World::schedule_faults() {
 
 void World::fault_power() {
   const int b = static_cast<int>(prng.below(2));
-  trace(fmt::format("FAULT R{} unplugged", b + 1));
+  note_fault(fmt::format("R{} unplugged", b + 1));
   plug(b, false);
   queue.after(std::chrono::milliseconds(500 + prng.below(6000)), [this, b] {
     trace(fmt::format("R{} plugged in", b + 1));
@@ -162,7 +162,7 @@ void World::fault_power() {
 
 void World::fault_reboot() {
   const int b = static_cast<int>(prng.below(2));
-  trace(fmt::format("FAULT R{} reboots", b + 1));
+  note_fault(fmt::format("R{} reboots", b + 1));
   box(b).reboot();
   traffic_->forget_holder(b);
   checkers_.rebooted(b);
@@ -178,7 +178,7 @@ void World::fault_reboot() {
 void World::fault_carrier() {
   const int b = static_cast<int>(prng.below(2));
   const auto segment = static_cast<Segment>(prng.below(2));
-  trace(fmt::format("FAULT R{} loses carrier on {}", b + 1, segment == Segment::wan ? "wan" : "lan"));
+  note_fault(fmt::format("R{} loses carrier on {}", b + 1, segment == Segment::wan ? "wan" : "lan"));
   const auto set = [this, b, segment](bool up) {
     port(b, segment).carrier = up;
     box(b).carrier_changed(segment);
@@ -189,7 +189,7 @@ void World::fault_carrier() {
 
 void World::fault_sync() {
   const int b = static_cast<int>(prng.below(2));
-  trace(fmt::format("FAULT R{} sync link cut", b + 1));
+  note_fault(fmt::format("R{} sync link cut", b + 1));
   port(b, Segment::sync).plugged = false;
   queue.after(std::chrono::milliseconds(50 + prng.below(4000)),
               [this, b] { port(b, Segment::sync).plugged = true; });
@@ -198,7 +198,7 @@ void World::fault_sync() {
 void World::fault_kill() {
   const int b = static_cast<int>(prng.below(2));
   const auto daemon = static_cast<Daemon>(prng.below(3));
-  trace(fmt::format("FAULT R{} daemon {} dies", b + 1, static_cast<int>(daemon)));
+  note_fault(fmt::format("R{} daemon {} dies", b + 1, static_cast<int>(daemon)));
   if (daemon == Daemon::vrrpd && prng.chance(0.5))
     box(b).terminate_vrrpd();
   else
@@ -209,9 +209,37 @@ void World::fault_kill() {
 
 void World::fault_pause() {
   const int b = static_cast<int>(prng.below(2));
-  trace(fmt::format("FAULT R{} vrrpd is stopped", b + 1));
+  note_fault(fmt::format("R{} vrrpd is stopped", b + 1));
   box(b).pause_vrrpd();
   queue.after(std::chrono::milliseconds(100 + prng.below(6000)), [this, b] { box(b).resume_vrrpd(); });
+}
+
+void World::note_fault(const std::string& what) {
+  trace("FAULT " + what);
+  messy_ = messy_ || split_;
+}
+
+/// Two boxes that forward at the same time learn of different connections, and when they meet one of them
+/// must yield. The rules keep everything as long as only one had traffic and nothing else fails meanwhile.
+/// When both had traffic, or another fault came on top, what only one of them holds may be lost, and the
+/// oracle does not ask for it.
+void World::watch_split() {
+  const bool both = box(0).forwards() && box(1).forwards();
+  if (both && !split_) {
+    messy_ = false;
+    for (int b = 0; b < 2; ++b) opened_before_[static_cast<std::size_t>(b)] = traffic_->opened_at(b);
+  }
+  split_ = split_ || both;
+  if (!split_) return;
+  if (traffic_->opened_at(0) != opened_before_[0] && traffic_->opened_at(1) != opened_before_[1])
+    messy_ = true;
+  if (both) return;
+  if (messy_) traffic_->forget_single_holders();
+  // It is over once they can talk again and have settled who forwards.
+  if (connected(0, Segment::sync) && connected(1, Segment::sync) && box(0).runs(Daemon::syncd) &&
+      box(1).runs(Daemon::syncd) && box(0).sync_status()->state == syncd::SyncState::synced &&
+      box(1).sync_status()->state == syncd::SyncState::synced)
+    split_ = false;
 }
 
 void World::fault_overrun() {
@@ -283,6 +311,7 @@ std::string World::run() {
   std::function<void()> look = [this, &look] {
     checkers_.look(*this);
     traffic_->note_acknowledged();
+    watch_split();
     queue.after(kLookEvery, look);
   };
   queue.after(kLookEvery, look);

@@ -68,6 +68,8 @@ class World {
   void fault_switchover();
   void heal();
   void refresh_arp();
+  void watch_split();
+  void note_fault(const std::string& what);
   std::string pending();
 
   std::array<common::Config, 2> configs_;
@@ -78,6 +80,8 @@ class World {
   std::unique_ptr<Traffic> traffic_;
   Checkers checkers_;
   bool healing_ = false, verbose_ = false;
+  bool split_ = false, messy_ = false;  ///< two boxes forward; and no rule could save everything
+  std::array<std::uint64_t, 2> opened_before_{};
   std::string failure_;
   std::deque<std::string> lines_;
 };
