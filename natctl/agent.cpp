@@ -170,6 +170,7 @@ AgentStatus Agent::State::status(Time) const {
   }
   result.rules = ruleset.source_nat.size();
   result.counters = counters;
+  result.counters.insert(packets.begin(), packets.end());
   result.error = error;
   return result;
 }
@@ -197,6 +198,7 @@ void Agent::State::handle(const Event& event, Time now, Actions& out) {
   std::visit(common::Overload{
                  [](const Tick&) {},
                  [&](const TableFound& e) { found(e, now, out); },
+                 [&](const CountersRead& e) { packets = e.packets; },
                  [&](const TransactionDone& e) { done(e, now, out); },
                  [&](const VrrpdMessage& e) { from_vrrpd(e.message, now, out); },
                  [&](const VrrpdConnected&) { connected(out); },

@@ -30,6 +30,11 @@ struct TableFound {
   std::map<std::string, bool> complete;       ///< by group: its strict mode is reset; not named: drop
   std::map<std::string, common::Term> terms;  ///< by group: the newest that its writer knew of
 };
+/// What the table's own counters say, since it was last written as a whole: packets by name, all groups
+/// together.
+struct CountersRead {
+  std::map<std::string, std::uint64_t> packets;
+};
 struct TransactionDone {
   std::uint64_t id = 0;
   std::string error;  ///< empty: done
@@ -53,8 +58,8 @@ struct Stop {};
 struct Reload {
   common::Config config;
 };
-using Event = std::variant<Tick, TableFound, TransactionDone, VrrpdMessage, VrrpdConnected, VrrpdClosed,
-                           SyncdMessage, RequestReceived, Stop, Reload>;
+using Event = std::variant<Tick, TableFound, CountersRead, TransactionDone, VrrpdMessage, VrrpdConnected,
+                           VrrpdClosed, SyncdMessage, RequestReceived, Stop, Reload>;
 
 // --- actions
 // -------------------------------------------------------------------------------------------------------

@@ -58,6 +58,7 @@ struct Agent::State {
   std::string render_error;           ///< why the newest configuration was refused
   std::map<std::string, Gate> gates;  ///< by group
   std::map<std::string, std::uint64_t> counters;
+  std::map<std::string, std::uint64_t> packets;  ///< counted by the kernel
 
   bool vrrpd_connected = false;
   bool vrrpd_says_peer_lives = false;

@@ -39,6 +39,7 @@ std::string to_string(const Event& event) {
                             text += fmt::format(" {}={}", group, open ? "open" : "shut");
                           return text;
                         },
+                        [](const CountersRead&) { return std::string("counters read"); },
                         [](const TransactionDone& e) {
                           return fmt::format("transaction {} {}", e.id,
                                              e.error.empty() ? "done" : "failed: " + e.error);

@@ -86,6 +86,7 @@ std::string switch_rule(const GateState& gate, const std::string& name, std::str
   return fmt::format("jump {}{}", chain == "gate_" ? "cover_" : "coverout_", name);
 }
 
+constexpr std::string_view kCounters[] = {"shut", "invalid", "midstream", "untranslated"};
 constexpr std::string_view kSwitch[] = {"gate_", "gateout_", "strict_"};
 
 void write_cover(Writer& out, const Coverage& group, const std::string& name) {
@@ -115,8 +116,8 @@ void write_cover(Writer& out, const Coverage& group, const std::string& name) {
 
 void write_group(Writer& out, const Coverage& group, const GateState& gate) {
   const std::string name = encode_name(group.group);
-  for (const char* counter : {"shut_", "invalid_", "midstream_", "untranslated_"})
-    out.line(fmt::format("counter {}{} {{ }}", counter, name));
+  for (const std::string_view counter : kCounters)
+    out.line(fmt::format("counter {}_{} {{ }}", counter, name));
   write_cover(out, group, name);
   for (const std::string_view chain : kSwitch) {
     out.open(fmt::format("chain {}{}", chain, name));
@@ -323,6 +324,23 @@ std::optional<GateStates> read_gates(std::string_view json) {
     }
   }
   return gates;
+}
+
+std::map<std::string, std::uint64_t> read_counters(std::string_view json) {
+  std::map<std::string, std::uint64_t> result;
+  const auto list = nlohmann::json::parse(json, nullptr, false);
+  if (!list.is_object() || !list.contains("nftables") || !list["nftables"].is_array()) return result;
+  for (const std::string_view name : kCounters) result[std::string(name) + "_packets"] = 0;
+  for (const auto& item : list["nftables"]) {
+    if (!item.is_object() || !item.contains("counter") || !item["counter"].is_object()) continue;
+    const auto& counter = item["counter"];
+    const auto packets = counter.find("packets");
+    if (packets == counter.end() || !packets->is_number_unsigned()) continue;
+    for (const std::string_view name : kCounters)
+      if (group_of(text_of(counter, "name"), std::string(name) + "_"))
+        result[std::string(name) + "_packets"] += packets->get<std::uint64_t>();
+  }
+  return result;
 }
 
 }  // namespace natctl

@@ -45,6 +45,10 @@ std::string render_removal();
 /// Reads the switches from `nft -j list table inet steadynat`; none when the text is not that.
 std::optional<GateStates> read_gates(std::string_view json);
 
+/// Packets that the table has stopped, from the same listing, all groups together: "shut_packets" by a gate,
+/// "invalid_packets", "midstream_packets" and "untranslated_packets" by a guard.
+std::map<std::string, std::uint64_t> read_counters(std::string_view json);
+
 /// Names in the table may hold letters, digits and few signs; the coding is reversible, so that a restarted
 /// agent recognises its groups.
 std::string encode_name(std::string_view name);

@@ -66,6 +66,7 @@ class AgentShell {
   void perform(Action& action);
   void execute(const Transaction& transaction);
   void look();
+  void answer(std::uint64_t client, const common::Request& request);
   void remember_table();
   void reload();
   NotifyClient::Callbacks from_vrrpd();
@@ -146,8 +147,7 @@ NotifyServer::Callbacks AgentShell::from_clients() {
   return {.connected = [](std::uint64_t, const common::io::PeerCredentials&) {},
           .message =
               [this](std::uint64_t client, const common::NotifyMessage& message) {
-                if (const auto* request = std::get_if<common::Request>(&message))
-                  step(RequestReceived{client, *request});
+                if (const auto* request = std::get_if<common::Request>(&message)) answer(client, *request);
               },
           .closed = [](std::uint64_t) {}};
 }
@@ -212,6 +212,12 @@ void AgentShell::look() {
     }
   }
   step(std::move(found));
+}
+
+void AgentShell::answer(std::uint64_t client, const common::Request& request) {
+  if (request.verb == "status")
+    if (const auto listing = nftables_.list()) step(CountersRead{read_counters(*listing)});
+  step(RequestReceived{client, request});
 }
 
 /// For vrrpd, which may be restarted without us: a router whose table was never loaded must not become
