@@ -57,7 +57,8 @@ TEST_CASE("election: silence of all members, no word from the peer: at the down 
 
 TEST_CASE("election: first boot, nobody ever met, nothing replicated: a second for the link to greet", "[election]") {
   Facts f = make(0ms);
-  f.ever_met = f.complete = false;
+  f.ever_met = false;
+  f.complete = GENERATE(true, false);
   f.term = {};
   f.started = kStart - 361ms;
   CHECK_FALSE(claims(f));
