@@ -32,7 +32,7 @@ bool named_successor(const Facts& f) {
 /// do not, and what the down timer would wait for is known already. Not when a foreign router is heard.
 bool last_master(const Facts& f) {
   if (!f.replicated || !f.said || f.hearing || f.yielded) return false;
-  return f.term.valid() && f.term.node == f.node && f.said->term <= f.term && !claims_mastery(*f.said) &&
+  return f.was_master && f.said->term <= f.term && !claims_mastery(*f.said) &&
          f.said->phase != Phase::yielded;
 }
 

@@ -14,6 +14,7 @@ struct Facts {
   // --- ourselves
   std::string_view node;
   common::Term term;                    ///< the newest that we know of
+  bool was_master = false;              ///< we were master in that term, since the last boot
   bool replicated = false;              ///< connections of this group are replicated: the peer is more than a stranger
   bool complete = true;                 ///< our replica has everything
   bool yielded = false;                 ///< we left and invited the peer to follow; nobody has yet

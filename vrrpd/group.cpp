@@ -28,7 +28,7 @@ constexpr int kMostMoves = 8;
 }  // namespace
 
 Group::Group(common::GroupConfig config, GroupSettings settings, common::Term inherited, Time now)
-    : config_(std::move(config)), settings_(std::move(settings)), term_(std::move(inherited)), started_(now),
+    : config_(std::move(config)), settings_(std::move(settings)), term_(std::move(inherited)), mastered_(term_), started_(now),
       since_(now) {
   for (const common::InstanceConfig& instance : config_.instances)
     members_.emplace_back(instance, config_.advertise_interval);
@@ -385,7 +385,9 @@ void Group::note_term(const common::Term& term, Context& ctx) {
   if (term <= term_) return;
   term_ = term;
   yielded_ = false;  // somebody has followed
-  ctx.out.push_back(StoreTerm{name(), term_});
+  // A term of our own that others have to tell us is from before a reboot, and its connections are gone. It is not
+  // stored, or a successor of this process would take it for one whose connections are here.
+  if (term_.node != settings_.node) ctx.out.push_back(StoreTerm{name(), term_});
   if (stage_ == Stage::backup || stage_ == Stage::fault) tell("a newer term: " + common::to_string(term_), false, ctx);
 }
 
@@ -411,7 +413,9 @@ const common::GroupReport* Group::said(const Context& ctx) const {
 bool Group::complete(const Context& ctx) const {
   if (!settings_.replicated || masters()) return true;
   // The last master holds what there is: nobody has made connections since.
-  if (term_.valid() && term_.node == settings_.node && ctx.participants.present(common::Role::syncd)) return true;
+  if (term_.valid() && term_ == mastered_ && term_.node == settings_.node &&
+      ctx.participants.present(common::Role::syncd))
+    return true;
   return ctx.peer.complete(name());
 }
 

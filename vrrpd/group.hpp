@@ -176,6 +176,7 @@ class Group {
   Stage stage_ = Stage::initialize;
   common::TimerTable<Timer> timers_;
   common::Term term_;                       ///< the newest known; in mastership always ours
+  common::Term mastered_;                   ///< the newest that we were master in, in this boot: its connections are here
   common::Term higher_;                     ///< in mastership: a higher one that somebody knows of
   Time started_, since_;
   bool stopping_ = false;

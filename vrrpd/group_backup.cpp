@@ -97,6 +97,7 @@ Facts Group::facts(const Context& ctx) const {
   f.now = ctx.now;
   f.node = settings_.node;
   f.term = term_;
+  f.was_master = term_.valid() && term_ == mastered_ && term_.node == settings_.node;
   f.replicated = settings_.replicated;
   f.complete = complete(ctx);
   f.yielded = yielded_;

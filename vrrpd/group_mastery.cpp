@@ -29,7 +29,7 @@ constexpr common::Duration kTicketTime = std::chrono::seconds(10);
 // --- claiming ------------------------------------------------------------------------------------------------------
 
 void Group::enter_claiming(const std::string& cause, Context& ctx) {
-  term_ = common::Term{term_.counter + 1, settings_.node};
+  mastered_ = term_ = common::Term{term_.counter + 1, settings_.node};
   higher_ = {};
   ctx.out.push_back(StoreTerm{name(), term_});
   claimed_at_ = ctx.now;
@@ -224,7 +224,7 @@ void Group::review_mastery(Context& ctx) {
 /// Somebody knows of a term newer than ours, and its master is gone (we booted without memory of it). Messages of our
 /// term would be ignored as stale for ever, so we take a newer one, without leaving: addresses stay where they are.
 void Group::renumber(Context& ctx) {
-  term_ = common::Term{higher_.counter + 1, settings_.node};
+  mastered_ = term_ = common::Term{higher_.counter + 1, settings_.node};
   higher_ = {};
   ctx.out.push_back(StoreTerm{name(), term_});
   ++counters_["renumbered"];
@@ -316,11 +316,14 @@ void Group::review_doubt(Context& ctx) {
                ctx);
   else if (peer != nullptr) transition(Stage::master, Farewell::silent, "the peer holds no newer term", ctx);
   else if (timers_.running(Timer::doubt)) return;
-  // Without a word from the link: whoever still advertises has most likely claimed after us, when it lost us.
-  else if (heard_in_doubt_)
+  // Without a word from the link: whoever still advertises has claimed after us, when it lost us. If connections were
+  // made here since, it was the one that was cut off, and we stay; else it was us.
+  else if (heard_in_doubt_ && ctx.peer.made_apart(name()) == 0)
     transition(Stage::backup, Farewell::silent, "another master is there, and the link does not say whose term is newer",
                ctx);
-  else transition(Stage::master, Farewell::silent, "nobody else is there", ctx);
+  else
+    transition(Stage::master, Farewell::silent,
+               heard_in_doubt_ ? "connections were made here while the peer was away" : "nobody else is there", ctx);
 }
 
 // --- departures ----------------------------------------------------------------------------------------------------

@@ -166,6 +166,7 @@ void World::fault_reboot() {
   box(b).reboot();
   traffic_->forget_holder(b);
   checkers_.rebooted(b);
+  empty_[static_cast<std::size_t>(b)] = true;
   plug(b, false);
   const Duration down = std::chrono::milliseconds(1000 + prng.below(5000));
   for (const Daemon d : {Daemon::vrrpd, Daemon::syncd, Daemon::agent})
@@ -242,6 +243,19 @@ void World::watch_split() {
     split_ = false;
 }
 
+/// A box that booted while the last master was in fault takes over with nothing, as the alternative is no router at
+/// all. What only the other one holds is then not demanded of either.
+void World::watch_empty() {
+  for (int b = 0; b < 2; ++b) {
+    bool& empty = empty_[static_cast<std::size_t>(b)];
+    if (!empty) continue;
+    const auto status = box(b).sync_status();
+    const bool other = box(1 - b).forwards();
+    if (box(b).forwards() && !other) traffic_->forget_single_holders();
+    if (box(b).forwards() || (other && status && status->state == syncd::SyncState::synced)) empty = false;
+  }
+}
+
 void World::fault_overrun() {
   box(static_cast<int>(prng.below(2))).lose_events();
 }
@@ -312,6 +326,7 @@ std::string World::run() {
     checkers_.look(*this);
     traffic_->note_acknowledged();
     watch_split();
+    watch_empty();
     queue.after(kLookEvery, look);
   };
   queue.after(kLookEvery, look);

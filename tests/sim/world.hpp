@@ -69,6 +69,7 @@ class World {
   void heal();
   void refresh_arp();
   void watch_split();
+  void watch_empty();
   void note_fault(const std::string& what);
   std::string pending();
 
@@ -81,6 +82,7 @@ class World {
   Checkers checkers_;
   bool healing_ = false, verbose_ = false;
   bool split_ = false, messy_ = false;  ///< two boxes forward; and no rule could save everything
+  std::array<bool, 2> empty_{true, true};          ///< booted, and has not been a complete standby or a master since
   std::array<std::uint64_t, 2> opened_before_{};
   std::string failure_;
   std::deque<std::string> lines_;
