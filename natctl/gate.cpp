@@ -111,11 +111,14 @@ Gate::Outcome Gate::on(const common::GroupSnapshot& snapshot, Time now) {
   return Outcome::none;
 }
 
-Gate::Outcome Gate::on_peer(const common::GroupReport& report) {
+Gate::Outcome Gate::on_peer(const common::GroupReport& report, std::uint64_t made_apart) {
   // From the claim on: what is let through between it and the first packet at the peer would be known here
   // only.
   const bool masters = report.state == GroupState::master || report.phase == common::Phase::claiming;
   if (!masters || report.term <= wanted_.term) return Outcome::none;
+  // It was the peer that was cut off, and will yield. Our vrrpd comes to the same answer and takes a newer
+  // term.
+  if (made_apart > report.made_apart) return Outcome::none;
   wanted_.term = report.term;
   const bool was_open = wanted_.open;
   shut("the peer has a newer term");

@@ -3,6 +3,7 @@
 // out. It knows nothing of nftables. Two rules stand above the others: what belongs to an older term than the
 // newest seen is ignored, in newest(); and only Open opens, but for the cases where nobody is left to send
 // it, in on_time().
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -41,7 +42,8 @@ class Gate {
   Outcome on(const common::Shut& message);
   Outcome on(const common::Entered& message);
   Outcome on(const common::GroupSnapshot& snapshot, common::Time now);  ///< of a Welcome
-  Outcome on_peer(const common::GroupReport& report);
+  /// `made_apart`: of this node, as syncd counts it; see common::GroupReport.
+  Outcome on_peer(const common::GroupReport& report, std::uint64_t made_apart);
   void on_vrrpd_closed(common::Time now);
   Outcome on_time(const Surroundings& around, common::Time now);
   common::Deadline deadline(const Surroundings& around) const;
