@@ -158,6 +158,7 @@ TEST_CASE("election: the last master takes back at once, unless somebody followe
   GroupReport said = peer(GroupState::backup, Phase::idle, {5, "R2"});
   Facts f = make(-300ms);
   f.term = {5, "R2"};
+  f.was_master = true;
   f.linked = true;
   f.said = &said;
   CHECK(claims(f));
