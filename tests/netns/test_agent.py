@@ -197,10 +197,13 @@ def test_nothing_leaves_untranslated():
         time.sleep(0.01)
         bench.vrrpd.open(n, "deadline" if n % 2 else "ready")
         time.sleep(0.05)
+    time.sleep(0.3)
     stop.set()
     for thread in threads:
         thread.join()
-    require(bench.counter("untranslated") + bench.counter("invalid") > 0, "the guards had nothing to do")
+    # Behind the translation a packet shows the address that it would leave with: this guard stops what was not tracked.
+    for guard in ("untranslated", "invalid"):
+        require(bench.counter(guard) > 0, f"the guard '{guard}' had nothing to do")
     bench.require_no_leak()
 
 
