@@ -95,7 +95,6 @@ bool Group::accepts_lower(Context& ctx) {
 Facts Group::facts(const Context& ctx) const {
   Facts f;
   f.now = ctx.now;
-  f.node = settings_.node;
   f.term = term_;
   f.was_master = term_.valid() && term_ == mastered_ && term_.node == settings_.node;
   f.replicated = settings_.replicated;

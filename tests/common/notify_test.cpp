@@ -56,7 +56,7 @@ std::vector<NotifyMessage> samples() {
 }
 
 /// Without these a message still says something; all other fields must be there.
-const std::set<std::string> kOptional{"by_operator", "valid_for_ms", "terms", "detail", "error",
+const std::set<std::string> kOptional{"by_operator", "made_apart", "valid_for_ms", "terms", "detail", "error",
                                       "arguments",   "cause",        "probe", "body",   "more"};
 
 std::string error_of(const json& object) {
