@@ -29,6 +29,7 @@ int run(int argc, const char* const* argv) {
   auto status = common::io::prepare_run_dir(options->run_dir);
   if (status) {
     common::io::prefer_real_time(kRealTimePriority);  // before anything starts a thread, which inherits it
+    common::io::lock_memory();
     common::io::Loop loop;
     vrrpd::io::Shell shell(loop, *options, std::move(*config));
     status = shell.start();

@@ -178,6 +178,9 @@ void prefer_real_time(int priority) {
   // Hooks must not inherit it: a shell script that spins would stop the router.
   if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &parameter) != 0)
     log(LogLevel::warning, "", std::string("no real-time priority: ") + std::strerror(errno));
+}
+
+void lock_memory() {
   // With MCL_FUTURE and a limit, memory runs out at the limit instead of at the end of the machine's.
   const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
   if (setrlimit(RLIMIT_MEMLOCK, &unlimited) != 0 || mlockall(MCL_CURRENT | MCL_FUTURE) != 0)

@@ -32,7 +32,9 @@ void notify_stopping();
 void notify_status(const std::string& text);
 /// Answers systemd's watchdog from the loop itself, if systemd asks for it.
 void start_watchdog(Loop& loop);
-/// Best effort: real-time priority (SCHED_RR) and locked memory; a warning where the system refuses.
+/// Best effort: real-time priority (SCHED_RR); a warning where the system refuses.
 void prefer_real_time(int priority);
+/// Best effort: no page of this process is ever swapped out; a warning where the system refuses.
+void lock_memory();
 
 }  // namespace common::io

@@ -264,6 +264,7 @@ int run_agent(const common::io::DaemonOptions& options) {
     common::io::log(LogLevel::info, "no_table",
                     "the configuration has neither a nat nor a firewall section: nothing to load");
   common::io::prefer_real_time(kRealTimePriority);
+  common::io::lock_memory();
   AgentShell shell(options, std::move(*config));
   if (auto started = shell.start(); !started) {
     common::io::log(LogLevel::error, "start", started.error().text);

@@ -2,7 +2,6 @@
 
 #include <sys/epoll.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -27,9 +26,9 @@ constexpr std::size_t kDatagramsPerTurn = 64;
 constexpr common::Duration kCheckEvery = 1s;
 /// The drain is bounded by the engine; beyond this the process ends all the same.
 constexpr common::Duration kStopWithin = 2s;
-/// The kernel's reports must not wait behind programs of the same machine; best effort, as the rights are
-/// there.
-constexpr int kNice = -10;
+/// Between the agent and vrrpd. What the kernel reports must be at the peer before the power may go: a connection that
+/// is known here only, because a busy router let us wait, is one that a failover breaks.
+constexpr int kRealTimePriority = 9;
 
 LogLevel level_of(Log::Level level) {
   switch (level) {
@@ -74,7 +73,8 @@ common::Status Shell::start() {
   if (auto opened = open_kernel(); !opened) return opened;
   auto secrets = make_secrets(key_);
   if (!secrets) return std::unexpected(secrets.error());
-  setpriority(PRIO_PROCESS, 0, kNice);
+  // Memory is not locked: a table that is laid out in advance would all become resident.
+  common::io::prefer_real_time(kRealTimePriority);
   timer_ = loop_.timer([this] { tick(); });
   // Of the same priority as the sockets: whoever became ready earlier is served first.
   more_ = loop_.timer([this] { turn(); }, common::io::Loop::Priority::normal);
