@@ -226,7 +226,9 @@ void Commit::renew_leases(Time now) {
     if (e.generation != group.generation && group.replica.epoch != 0) continue;
     e.clear(entry::refused | entry::retried);   // once a walk, the kernel may have room again
     if (!lacks(lease_cursor_, now)) continue;
-    if (e.is(entry::in_kernel) && e.is(entry::liberal)) {
+    const bool as_wanted = !e.is(entry::behind | entry::rebind) &&
+                           (e.is(entry::liberal) || !is_tcp(store_.table.record(lease_cursor_)));
+    if (e.is(entry::in_kernel) && as_wanted) {
       e.set(entry::retime);
       ++store_.counters[Counter::leases_renewed];
     }

@@ -1,0 +1,157 @@
+#include <catch2/catch.hpp>
+
+#include "syncd/session.hpp"
+#include "tests/syncd/pair.hpp"
+
+using namespace syncd_test;
+
+namespace {
+
+struct End {
+  NonceSource nonces;
+  Session session;
+  End(const char* node, const char* peer, unsigned seed, std::vector<std::byte> key)
+      : nonces(seed_of(seed)), session({node, peer, std::move(key)}, nonces) {}
+  static std::array<std::byte, 32> seed_of(unsigned n) {
+    std::array<std::byte, 32> s{};
+    s[0] = static_cast<std::byte>(n);
+    return s;
+  }
+  common::Bytes hello(bool renew = false) {
+    common::Bytes out;
+    session.hello(renew, out);
+    return out;
+  }
+  common::Bytes answer() {
+    common::Bytes out;
+    REQUIRE(session.poll_answer(out));
+    return out;
+  }
+  common::Bytes seal(std::string_view text) {
+    common::Bytes out;
+    session.seal(std::as_bytes(std::span(text)), out);
+    return out;
+  }
+  std::string opened(const common::Bytes& datagram) {
+    const auto r = session.receive(datagram);
+    if (!r) return std::string(to_string(r.error()));
+    return {reinterpret_cast<const char*>(r->payload.data()), r->payload.size()};
+  }
+  SessionError refused(const common::Bytes& datagram) {
+    const auto r = session.receive(datagram);
+    REQUIRE(!r);
+    return r.error();
+  }
+};
+
+const std::vector<std::byte> kKey(32, std::byte{1}), kOther(32, std::byte{2}), kNone;
+
+void shake(End& a, End& b) {
+  REQUIRE(b.session.receive(a.hello()));
+  REQUIRE(a.session.receive(b.answer())->changed);
+  REQUIRE(b.session.receive(a.seal("first"))->changed);
+}
+
+}  // namespace
+
+TEST_CASE("two ends greet each other and speak, sealed or plainly") {
+  const auto& key = GENERATE(kKey, kNone);
+  End a("R1", "R2", 1, key), b("R2", "R1", 2, key);
+  shake(a, b);
+  CHECK(b.opened(a.seal("to R2")) == "to R2");
+  CHECK(a.opened(b.seal("to R1")) == "to R1");
+}
+
+TEST_CASE("what is forged, damaged, reflected or replayed is refused") {
+  End a("R1", "R2", 1, kKey), b("R2", "R1", 2, kKey);
+  shake(a, b);
+  const auto sealed = a.seal("once");
+  CHECK(b.opened(sealed) == "once");
+  CHECK(b.refused(sealed) == SessionError::replayed);
+  CHECK(a.refused(sealed) == SessionError::forged);   // back to where it came from: the directions have different keys
+  for (std::size_t at = 0; at < sealed.size(); ++at) {
+    auto damaged = a.seal("again");
+    damaged[at] ^= std::byte{1};
+    REQUIRE(!b.session.receive(damaged));
+  }
+  for (std::size_t n = 0; n < sealed.size(); ++n) REQUIRE(!b.session.receive(common::ByteView(sealed).first(n)));
+  CHECK(a.refused(a.hello()) == SessionError::reflected);
+  CHECK(b.refused(common::Bytes(kMaxDatagram + 1)) == SessionError::too_long);
+}
+
+TEST_CASE("order does not matter, age does") {
+  End a("R1", "R2", 1, kKey), b("R2", "R1", 2, kKey);
+  shake(a, b);
+  std::vector<common::Bytes> sent;
+  for (int i = 0; i < 3000; ++i) sent.push_back(a.seal("x"));
+  CHECK(b.opened(sent[2999]) == "x");
+  CHECK(b.opened(sent[1500]) == "x");
+  CHECK(b.opened(sent[1000]) == "x");
+  CHECK(b.refused(sent[1500]) == SessionError::replayed);
+  CHECK(b.refused(sent[100]) == SessionError::replayed);
+}
+
+TEST_CASE("another key, another name, another kind of security, another version: refused by name") {
+  End a("R1", "R2", 1, kKey);
+  End wrong_key("R2", "R1", 2, kOther), same_name("R1", "R2", 3, kKey), stranger("R3", "R1", 4, kKey),
+      elsewhere("R2", "R3", 5, kKey), plain("R2", "R1", 6, kNone);
+  CHECK(a.refused(wrong_key.hello()) == SessionError::wrong_key);
+  CHECK(a.refused(same_name.hello()) == SessionError::our_own_name);
+  CHECK(a.refused(stranger.hello()) == SessionError::unknown_peer);
+  CHECK(a.refused(elsewhere.hello()) == SessionError::not_for_us);
+  CHECK(a.refused(plain.hello()) == SessionError::security_differs);
+  CHECK(plain.refused(a.hello()) == SessionError::security_differs);
+  auto newer = a.hello();
+  newer[0] = std::byte{0x21};
+  CHECK(a.refused(newer) == SessionError::version);
+  newer[0] = std::byte{0x1f};
+  CHECK(a.refused(newer) == SessionError::type);
+  CHECK(a.refused({}) == SessionError::too_short);
+  auto damaged = End("R2", "R1", 7, kKey).hello();
+  damaged[10] ^= std::byte{1};
+  CHECK(a.refused(damaged) == SessionError::wrong_key);
+}
+
+TEST_CASE("a recorded hello does not disturb the live session, nor one that is being made") {
+  End a("R1", "R2", 1, kKey), b("R2", "R1", 2, kKey);
+  const auto old = a.hello();
+  shake(a, b);
+  End again("R1", "R2", 9, kKey);   // R1 after a restart
+  for (int i = 0; i < 20; ++i) CHECK(b.session.receive(old));
+  CHECK(a.opened(b.seal("still here")) == "still here");
+  REQUIRE(b.session.receive(again.hello()));
+  for (int i = 0; i < 5; ++i) b.session.receive(old);
+  common::Bytes answer;
+  bool made = false;
+  while (b.session.poll_answer(answer)) made = made || again.session.receive(answer).has_value();
+  REQUIRE(made);
+  CHECK(a.opened(b.seal("not yet confirmed")) == "not yet confirmed");
+  CHECK(b.session.receive(again.seal("now"))->changed);
+  CHECK(again.opened(b.seal("to the new one")) == "to the new one");
+  CHECK(b.refused(a.seal("from the old one")) == SessionError::unknown_session);
+}
+
+TEST_CASE("what was recorded before a restart says nothing after it") {
+  End a("R1", "R2", 1, kKey), b("R2", "R1", 2, kKey);
+  shake(a, b);
+  const auto old = a.seal("old");
+  End later("R2", "R1", 3, kKey);
+  CHECK(later.refused(old) == SessionError::unknown_session);
+  shake(a, later);
+  CHECK(later.refused(old) == SessionError::unknown_session);
+}
+
+TEST_CASE("both may begin at once") {
+  End a("R1", "R2", 1, kKey), b("R2", "R1", 2, kKey);
+  const auto ha = a.hello(), hb = b.hello();
+  REQUIRE(a.session.receive(hb));
+  REQUIRE(b.session.receive(ha));
+  const auto ra = a.answer(), rb = b.answer();
+  CHECK(a.session.receive(rb)->changed);
+  CHECK(b.session.receive(ra)->changed);
+  for (int i = 0; i < 5; ++i) {
+    CHECK(b.opened(a.seal("x")) == "x");
+    CHECK(a.opened(b.seal("y")) == "y");
+  }
+  CHECK(a.refused(rb) == SessionError::stale_answer);
+}
