@@ -22,6 +22,7 @@ struct Group {
   Role role = Role::unknown;
   common::Term told;                ///< newest that our own vrrpd has told of
   common::Term newest;              ///< newest that anybody has told of
+  common::Term rival;               ///< newer claim of the peer that we have drained for
   /// The term whose connections we hold to the last one: as its master, or as a replica that was completed.
   common::Term held;
   /// Entries with another generation belong to an earlier stream or role: their versions mean nothing.

@@ -63,6 +63,7 @@ void Roles::become_master(Group& group, const common::Term& term, bool take_over
   if (group.role != Role::master) group.made_apart = 0;
   if (group.role == Role::master) {
     group.held = term;
+    group.stream.drained = false;   // a departure was called off, or a rival was met and stays away
     return parts_.peer.tell_now(now);
   }
   group.role = Role::master;
@@ -121,8 +122,25 @@ bool Roles::peer_still_drains(const Takeover& takeover, bool link_up, Time now) 
   const Group& group = parts_.store.groups[takeover.group];
   const GroupState* said = parts_.peer.said(group);
   if (said == nullptr || said->epoch == 0 || said->epoch != group.replica.epoch || said->drained) return false;
-  return said->report && (said->report->phase == common::Phase::leaving ||
-                          said->report->phase == common::Phase::handing_over);
+  // It says nothing when its vrrpd is dead or hangs: its syncd lives, hears of our claim, and drains by itself.
+  return !said->report || said->report->phase == common::Phase::leaving ||
+         said->report->phase == common::Phase::handing_over;
+}
+
+/// The peer claims a newer term, and our vrrpd has not said anything: it hangs, or is dead. The agent hears of the claim
+/// at the same time and shuts the gate; what passed it until then must still get across, or the peer breaks it.
+void Roles::review_rivals(bool link_up, Time now) {
+  if (!link_up) return;
+  for (std::size_t i = 0; i < parts_.store.groups.size(); ++i) {
+    Group& group = parts_.store.groups[i];
+    const GroupState* said = parts_.peer.said(group);
+    if (group.role != Role::master || !group.replicated || said == nullptr || !said->report) continue;
+    const bool claims = said->report->state == common::GroupState::master ||
+                        said->report->phase == common::Phase::claiming;
+    if (!claims || said->report->term <= group.told || said->report->term == group.rival) continue;
+    group.rival = said->report->term;
+    drains_.push_back({.group = i, .term = group.told, .until = now + kDrainWait, .begin = now + kGateShutsIn});
+  }
 }
 
 void Roles::on_synced(std::uint64_t request, bool link_up, Time now, Actions& out) {
@@ -192,6 +210,13 @@ void Roles::finish_drain(std::size_t at, bool confirmed, std::string detail, Tim
 }
 
 void Roles::advance(bool link_up, Time now, Actions& out) {
+  review_rivals(link_up, now);
+  for (Draining& draining : drains_) {
+    if (!draining.begin || *draining.begin > now) continue;
+    draining.begin.reset();
+    draining.request = ++last_request_;
+    out.push_back(SyncEvents{draining.request});
+  }
   for (const Sender::Mark mark : parts_.sender.take_passed())
     for (Draining& draining : drains_)
       if (draining.mark == mark) draining.passed = true;
@@ -213,7 +238,7 @@ common::Deadline Roles::deadline() const {
   common::Deadline at;
   for (const Takeover& t : takeovers_)
     if (!t.flipped && t.synced) at = common::earliest(at, t.wait_until);
-  for (const Draining& d : drains_) at = common::earliest(at, d.until);
+  for (const Draining& d : drains_) at = common::earliest(at, common::earliest(d.begin, d.until));
   return at;
 }
 

@@ -17,6 +17,9 @@ namespace syncd {
 
 /// A peer that is leaving is given this long to say that it has sent everything.
 inline constexpr common::Duration kDrainWait = std::chrono::milliseconds(100);
+/// From hearing of the peer's claim until the agent, who hears of it through us, has shut the gate: two messages and a
+/// transaction, a millisecond together, and room for a busy router.
+inline constexpr common::Duration kGateShutsIn = std::chrono::milliseconds(5);
 /// Refused writes are tried once more, and that once more for what this displaced.
 inline constexpr int kFlushRounds = 3;
 
@@ -55,6 +58,7 @@ class Roles {
     std::size_t group = 0;
     common::Term term;
     common::Time until{};
+    common::Deadline begin;             ///< not asked for by vrrpd: when the gate is surely shut
     std::uint64_t request = 0;
     Sender::Mark mark = 0;
     bool passed = false;
@@ -66,6 +70,7 @@ class Roles {
                 bool welcome, common::Time now);
   void become_master(Group& group, const common::Term& term, bool take_over, common::Time now);
   void become_backup(Group& group, common::Time now);
+  void review_rivals(bool link_up, common::Time now);
   void flip(Takeover& takeover, common::Time now, Actions& out);
   bool peer_still_drains(const Takeover& takeover, bool link_up, common::Time now) const;
   void finish_drain(std::size_t at, bool confirmed, std::string detail, common::Time now, Actions& out);

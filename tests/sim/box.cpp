@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr Duration kNotifyDelay = 100us;  // one hop over a Unix socket, with the wake-up of the other side
+constexpr Duration kNotifyDelay = 100us;      // one hop over a Unix socket, with the wake-up of the other side
 constexpr Duration kTransactionTime = 300us;  // libnftables, measured 70 us and up
 constexpr Duration kReconnect = 50ms;         // NotifyClient::kReconnectEvery
 constexpr std::size_t kWritesPerTurn = 64;
@@ -26,8 +26,7 @@ const char* interface_of(Segment s) {
 
 }  // namespace
 
-Box::Box(World& world, int index_, std::uint64_t seed)
-    : index(index_), kernel(seed), world_(world), prng_(seed + 1) {
+Box::Box(World& world, int index_, std::uint64_t seed) : index(index_), kernel(seed), world_(world), prng_(seed + 1) {
   clock.offset = std::chrono::seconds(100 + prng_.below(100000));
   clock.parts_per_million = static_cast<std::int64_t>(prng_.below(400)) - 200;
 }
@@ -231,23 +230,20 @@ void Box::step(const vrrpd::Event& event) {
 }
 
 void Box::perform(vrrpd::Action& action) {
-  std::visit(Overload{
-                 [&](vrrpd::SendAdvert& a) { world_.send_advert(index, a); },
-                 [&](vrrpd::AddAddress& a) { address(a.interface, a.address, true, a.lifetime); },
-                 [&](vrrpd::RemoveAddress& a) { address(a.interface, a.address, false, {}); },
-                 [&](vrrpd::Announce& a) {
-                   world_.announce(index, a.interface == "eth0" ? Segment::wan : Segment::lan);
-                 },
-                 [&](vrrpd::SendMessage& a) { to_vrrpd_client(a.client, a.message); },
-                 [&](vrrpd::CloseClient& a) {
-                   world_.fail(fmt::format("R{} vrrpd closed a client: {}", index + 1, a.why));
-                 },
-                 [&](vrrpd::RunHook&) {},
-                 [&](vrrpd::StoreTerm& a) { stored_terms_[a.group] = a.term; },
-                 [&](vrrpd::Log&) {},
-                 [&](vrrpd::Finished&) { kill(Daemon::vrrpd); },
-             },
-             action);
+  std::visit(
+      Overload{
+          [&](vrrpd::SendAdvert& a) { world_.send_advert(index, a); },
+          [&](vrrpd::AddAddress& a) { address(a.interface, a.address, true, a.lifetime); },
+          [&](vrrpd::RemoveAddress& a) { address(a.interface, a.address, false, {}); },
+          [&](vrrpd::Announce& a) { world_.announce(index, a.interface == "eth0" ? Segment::wan : Segment::lan); },
+          [&](vrrpd::SendMessage& a) { to_vrrpd_client(a.client, a.message); },
+          [&](vrrpd::CloseClient& a) { world_.fail(fmt::format("R{} vrrpd closed a client: {}", index + 1, a.why)); },
+          [&](vrrpd::RunHook&) {},
+          [&](vrrpd::StoreTerm& a) { stored_terms_[a.group] = a.term; },
+          [&](vrrpd::Log&) {},
+          [&](vrrpd::Finished&) { kill(Daemon::vrrpd); },
+      },
+      action);
 }
 
 void Box::to_vrrpd_client(vrrpd::ClientId client, const common::NotifyMessage& message) {
@@ -259,8 +255,7 @@ void Box::to_vrrpd_client(vrrpd::ClientId client, const common::NotifyMessage& m
   });
 }
 
-void Box::address(const std::string& interface, const common::Prefix& prefix, bool add,
-                  std::chrono::seconds lifetime) {
+void Box::address(const std::string& interface, const common::Prefix& prefix, bool add, std::chrono::seconds lifetime) {
   const std::string name = interface + " " + prefix.to_string();
   const bool had = kernel.addresses.contains(name);
   if (add)
@@ -270,8 +265,7 @@ void Box::address(const std::string& interface, const common::Prefix& prefix, bo
   if (had != add) own_addresses();
   const std::uint64_t life = life_[slot(Daemon::vrrpd)];
   world_.queue.after(30us, [=, this] {
-    if (life == life_[slot(Daemon::vrrpd)])
-      step(vrrpd::Event(vrrpd::AddressResult{interface, prefix, add, 0}));
+    if (life == life_[slot(Daemon::vrrpd)]) step(vrrpd::Event(vrrpd::AddressResult{interface, prefix, add, 0}));
   });
 }
 
@@ -298,8 +292,7 @@ void Box::request(const std::string& verb, std::vector<std::string> arguments) {
 
 void Box::own_addresses() {
   const auto last = static_cast<unsigned>(index);
-  syncd::OwnAddresses own{{common::IpAddress::v4(0x0a0a0066u + last),
-                           common::IpAddress::v4(0xc0a86402u + last),
+  syncd::OwnAddresses own{{common::IpAddress::v4(0x0a0a0066u + last), common::IpAddress::v4(0xc0a86402u + last),
                            common::IpAddress::v4(0x0a0a0a02u + last), common::IpAddress::v4(0x7f000001u)}};
   for (const auto& [name, expires] : kernel.addresses)
     own.addresses.push_back(common::Prefix::parse(name.substr(name.find(' ') + 1))->address);
@@ -335,9 +328,8 @@ void Box::perform(syncd::Action& action) {
                  },
                  [&](syncd::Publish& a) {
                    if (!agent_to_syncd_) return;
-                   world_.queue.after(kNotifyDelay, [this, report = a.report] {
-                     step(natctl::Event(natctl::SyncdMessage{report}));
-                   });
+                   world_.queue.after(kNotifyDelay,
+                                      [this, report = a.report] { step(natctl::Event(natctl::SyncdMessage{report})); });
                  },
                  [&](syncd::StartDump& a) {
                    later(1ms, [this, dump = a.dump] {

@@ -70,8 +70,7 @@ class Box {
   vrrpd::LinkChanged link_state(Segment segment) const;
   void to_vrrpd_client(vrrpd::ClientId client, const common::NotifyMessage& message);
   void close_client(vrrpd::ClientId client);
-  void address(const std::string& interface, const common::Prefix& prefix, bool add,
-               std::chrono::seconds lifetime);
+  void address(const std::string& interface, const common::Prefix& prefix, bool add, std::chrono::seconds lifetime);
   void finish_transaction(std::uint64_t id);
 
   World& world_;
@@ -79,8 +78,7 @@ class Box {
   std::optional<vrrpd::Engine> vrrpd_;
   std::optional<syncd::Engine> syncd_;
   std::optional<natctl::Agent> agent_;
-  std::array<std::uint64_t, 3>
-      life_{};  ///< counts starts and kills: what was meant for an earlier life is void
+  std::array<std::uint64_t, 3> life_{};   ///< counts starts and kills: what was meant for an earlier life is void
   std::array<std::uint64_t, 3> armed_{};  ///< the newest timer of each daemon
   bool paused_ = false;
   std::deque<vrrpd::Event> missed_;                                       ///< what waits for a paused vrrpd

@@ -22,8 +22,7 @@ void Checkers::look(World& world) {
 /// A term names one mastership: two boxes may both be master (a partition), never in the same term.
 void Checkers::one_master_a_term(World& world) {
   const auto a = world.box(0).group(), b = world.box(1).group();
-  if (a && b && a->state == common::GroupState::master && b->state == common::GroupState::master &&
-      a->term == b->term)
+  if (a && b && a->state == common::GroupState::master && b->state == common::GroupState::master && a->term == b->term)
     world.fail(fmt::format("two masters in term {}", common::to_string(a->term)));
 }
 

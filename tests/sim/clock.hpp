@@ -17,8 +17,7 @@ struct NodeClock {
   /// The first instant of the world at which local() is not before `time`, to within a microsecond.
   common::Time world(common::Time time) const {
     const auto l = time.time_since_epoch() - offset;
-    return common::Time(l - l / (1'000'000 + parts_per_million) * parts_per_million +
-                        std::chrono::microseconds(1));
+    return common::Time(l - l / (1'000'000 + parts_per_million) * parts_per_million + std::chrono::microseconds(1));
   }
 };
 

@@ -30,8 +30,8 @@ Kernel::Entry& Kernel::create(const FlowKey& key, const common::IpAddress& trans
   flow.reply = {key.original.destination, translated, key.original.destination_port, 0};
   do flow.reply.destination_port = static_cast<std::uint16_t>(1024 + prng_.below(64512));
   while (by_reply_.contains({key.protocol, flow.reply}));
-  flow.status = syncd::status_bits::confirmed | syncd::status_bits::src_nat |
-                syncd::status_bits::src_nat_done | syncd::status_bits::dst_nat_done;
+  flow.status = syncd::status_bits::confirmed | syncd::status_bits::src_nat | syncd::status_bits::src_nat_done |
+                syncd::status_bits::dst_nat_done;
   if (key.protocol == 6) {
     flow.has_tcp = true;
     flow.tcp = {.state = 1, .flags_original = 3, .scale_original = 7};
@@ -80,8 +80,8 @@ std::vector<Flow> Kernel::dump(Time now) const {
   std::vector<Flow> out;
   for (const auto& [key, entry] : entries_) {
     Flow flow = entry.flow;
-    flow.timeout = static_cast<std::uint32_t>(
-        std::max<std::int64_t>(0, (entry.expires - now) / std::chrono::seconds(1)));
+    flow.timeout =
+        static_cast<std::uint32_t>(std::max<std::int64_t>(0, (entry.expires - now) / std::chrono::seconds(1)));
     out.push_back(flow);
   }
   return out;
@@ -111,8 +111,7 @@ int Kernel::write(const KernelWrite& write, Time now) {
       break;
     case Op::replace:
       destroy(wanted.key, true);
-      if (const Entry* holder = find_reply(wanted.reply, wanted.key.protocol))
-        destroy(holder->flow.key, true);
+      if (const Entry* holder = find_reply(wanted.reply, wanted.key.protocol)) destroy(holder->flow.key, true);
       entry = nullptr;
       break;
   }

@@ -40,9 +40,9 @@ std::string Options::to_string() const {
       "interval {}s {} {} flows {} loss {} dup {} advert-loss {} jitter {}s | power {} reboot {} carrier {} "
       "sync {} "
       "kill {} pause {} overrun {} switchover {}",
-      s(advertise_interval), continuous ? "continuous" : "on-takeover", plain ? "plain" : "sealed", flows,
-      loss, duplicate, advert_loss, s(delay_spread), s(power_cut), s(reboot), s(carrier), s(sync_cut),
-      s(daemon_kill), s(pause), s(overrun), s(switchover));
+      s(advertise_interval), continuous ? "continuous" : "on-takeover", plain ? "plain" : "sealed", flows, loss,
+      duplicate, advert_loss, s(delay_spread), s(power_cut), s(reboot), s(carrier), s(sync_cut), s(daemon_kill),
+      s(pause), s(overrun), s(switchover));
 }
 
 }  // namespace sim

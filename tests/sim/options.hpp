@@ -21,8 +21,7 @@ struct Options {
   common::Duration delay_min = std::chrono::microseconds(50), delay_spread = std::chrono::microseconds(200);
 
   // Mean time between faults of a kind; zero: never.
-  common::Duration power_cut{}, reboot{}, carrier{}, sync_cut{}, daemon_kill{}, pause{}, overrun{},
-      switchover{};
+  common::Duration power_cut{}, reboot{}, carrier{}, sync_cut{}, daemon_kill{}, pause{}, overrun{}, switchover{};
   common::Duration faults_for = std::chrono::seconds(30);
   common::Duration heal_within = std::chrono::seconds(25);
 

@@ -56,8 +56,7 @@ void Traffic::note_acknowledged() {
     if (!replica || replica->state != syncd::SyncState::synced) continue;
     for (Flow& flow : flows_)
       // What was established a moment ago may still be on its way from the kernel to syncd.
-      if (flow.established && flow.held[static_cast<std::size_t>(i)] &&
-          world_.queue.now() - flow.since > 10ms)
+      if (flow.established && flow.held[static_cast<std::size_t>(i)] && world_.queue.now() - flow.since > 10ms)
         flow.held[static_cast<std::size_t>(1 - i)] = true;
   }
 }
@@ -71,8 +70,7 @@ int Traffic::way(Segment from, Segment to) const {
 
 void Traffic::broken(Flow& flow, int box, const char* how) {
   if (flow.held[static_cast<std::size_t>(box)])
-    world_.fail(
-        fmt::format("R{} broke a flow that it held: {} ({})", box + 1, syncd::to_string(flow.key), how));
+    world_.fail(fmt::format("R{} broke a flow that it held: {} ({})", box + 1, syncd::to_string(flow.key), how));
   else
     ++excused_;
   flow.ends = world_.queue.now();
@@ -87,8 +85,7 @@ bool Traffic::there(Flow& flow) {
   if (!entry) {
     if (flow.established && flow.key.protocol == 6) return broken(flow, b, "reset: no entry"), false;
     if (flow.established) return broken(flow, b, "translated anew"), false;
-    entry = &box.kernel.create(flow.key, kVirtual, flow.key.protocol == 6 ? 120 : kUdpTimeout,
-                               world_.queue.now());
+    entry = &box.kernel.create(flow.key, kVirtual, flow.key.protocol == 6 ? 120 : kUdpTimeout, world_.queue.now());
   }
   const std::uint16_t port = entry->flow.reply.destination_port;
   if (flow.established && flow.port != port) return broken(flow, b, "translated to another port"), false;

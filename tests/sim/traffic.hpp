@@ -22,7 +22,7 @@ class Traffic {
   void forget_replica(int box);  ///< its syncd died: its copy is gone unless it is the master
   /// What one box alone holds is not demanded any more: see World::watch_split().
   void forget_single_holders();
-  void note_acknowledged();      ///< looks at the masters' backlog; called now and then
+  void note_acknowledged();  ///< looks at the masters' backlog; called now and then
 
   std::uint64_t opened_at(int box) const { return opened_[static_cast<std::size_t>(box)]; }
   std::uint64_t delivered() const { return delivered_; }

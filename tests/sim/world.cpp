@@ -65,8 +65,7 @@ void World::trace_engine(int box, const std::string& line) {
 
 void World::fail(std::string what) {
   if (failure_.empty())
-    failure_ =
-        fmt::format("at {:.6f} s: {}", common::milliseconds(queue.now().time_since_epoch()) / 1000, what);
+    failure_ = fmt::format("at {:.6f} s: {}", common::milliseconds(queue.now().time_since_epoch()) / 1000, what);
 }
 
 bool World::carrier(int box, Segment segment) const {
@@ -192,8 +191,7 @@ void World::fault_sync() {
   const int b = static_cast<int>(prng.below(2));
   note_fault(fmt::format("R{} sync link cut", b + 1));
   port(b, Segment::sync).plugged = false;
-  queue.after(std::chrono::milliseconds(50 + prng.below(4000)),
-              [this, b] { port(b, Segment::sync).plugged = true; });
+  queue.after(std::chrono::milliseconds(50 + prng.below(4000)), [this, b] { port(b, Segment::sync).plugged = true; });
 }
 
 void World::fault_kill() {
@@ -232,9 +230,11 @@ void World::watch_split() {
   }
   split_ = split_ || both;
   if (!split_) return;
-  if (traffic_->opened_at(0) != opened_before_[0] && traffic_->opened_at(1) != opened_before_[1])
-    messy_ = true;
+  if (traffic_->opened_at(0) != opened_before_[0] && traffic_->opened_at(1) != opened_before_[1]) messy_ = true;
   if (both) return;
+  // Neither made a connection, so the newer term stays: what was opened just before the link was missed, and so counts
+  // for nobody, is lost if that was the standby's.
+  if (traffic_->opened_at(0) == opened_before_[0] && traffic_->opened_at(1) == opened_before_[1]) messy_ = true;
   if (messy_) traffic_->forget_single_holders();
   // It is over once they can talk again and have settled who forwards.
   if (connected(0, Segment::sync) && connected(1, Segment::sync) && box(0).runs(Daemon::syncd) &&
@@ -309,8 +309,7 @@ std::string World::pending() {
   for (const auto& [key, entry] : box(0).kernel.entries()) {
     const auto* copy = box(1).kernel.find(key);
     if (!copy) return "missing in R2's kernel: " + syncd::to_string(entry.flow);
-    if (copy->flow.reply != entry.flow.reply)
-      return "differs in R2's kernel: " + syncd::to_string(entry.flow);
+    if (copy->flow.reply != entry.flow.reply) return "differs in R2's kernel: " + syncd::to_string(entry.flow);
   }
   if (box(0).kernel.size() != box(1).kernel.size())
     return fmt::format("R2's kernel has {} entries, R1's {}", box(1).kernel.size(), box(0).kernel.size());

@@ -49,9 +49,7 @@ class World {
     bool plugged = true;  ///< silently off its switch when false: carrier stays
     bool carrier = true;
   };
-  Port& port(int box, Segment s) {
-    return ports_[static_cast<std::size_t>(box)][static_cast<std::size_t>(s)];
-  }
+  Port& port(int box, Segment s) { return ports_[static_cast<std::size_t>(box)][static_cast<std::size_t>(s)]; }
   const Port& port(int box, Segment s) const {
     return ports_[static_cast<std::size_t>(box)][static_cast<std::size_t>(s)];
   }
@@ -75,14 +73,13 @@ class World {
 
   std::array<common::Config, 2> configs_;
   std::array<std::array<Port, 3>, 2> ports_{};
-  std::array<int, 3> arp_{-1, -1,
-                          -1};  ///< to which box the hosts of the segment send for the virtual address
+  std::array<int, 3> arp_{-1, -1, -1};  ///< to which box the hosts of the segment send for the virtual address
   std::vector<std::unique_ptr<Box>> boxes_;
   std::unique_ptr<Traffic> traffic_;
   Checkers checkers_;
   bool healing_ = false, verbose_ = false;
-  bool split_ = false, messy_ = false;  ///< two boxes forward; and no rule could save everything
-  std::array<bool, 2> empty_{true, true};          ///< booted, and has not been a complete standby or a master since
+  bool split_ = false, messy_ = false;     ///< two boxes forward; and no rule could save everything
+  std::array<bool, 2> empty_{true, true};  ///< booted, and has not been a complete standby or a master since
   std::array<std::uint64_t, 2> opened_before_{};
   std::string failure_;
   std::deque<std::string> lines_;
