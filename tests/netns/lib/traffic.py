@@ -77,6 +77,7 @@ class Load:
     def __init__(self, network, plan, binary, logs):
         self.plan = plan
         self.network = network
+        self._recovering_until = 0.0
         self._logs = logs
         self._binary = binary
         self.tools = []
@@ -170,7 +171,9 @@ class Load:
             now = time.monotonic()
             probe = self.probe.ask("check", "check")
             heard = probe["at"] - probe["last"] < 100_000_000
-            limit = 5.0 + 2.0 * probe["silence_ms"] / 1000.0
+            # TCP's back-off from an earlier, longer outage runs on in one direction when the other has recovered
+            # already: such a connection is judged by the limit of the event that stopped it.
+            limit = max(5.0 + 2.0 * probe["silence_ms"] / 1000.0, self._recovering_until - begun)
             checks = self.ask_clients(f"check {int(limit * 1000)}", "check")
             waiting = sum(check["echo"]["waiting"] for check in checks)
             still = sum(
@@ -180,6 +183,7 @@ class Load:
                 break
             if now - begun > (limit if heard else (longest or 30.0)):
                 break
+        self._recovering_until = max(self._recovering_until, begun + limit)
         self._fill(event, probe, checks)
         self.events.append(event)
         return event
