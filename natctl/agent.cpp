@@ -33,8 +33,7 @@ bool loud(Gate::Outcome outcome) {
 
 }  // namespace
 
-// --- gates
-// ---------------------------------------------------------------------------------------------------------
+// --- gates --------------------------------------------------------------------------------------------
 
 Agent::State::State(common::Config c, Time now) : config(std::move(c)) {
   for (const char* counter : kOutcomeCounter)
@@ -104,23 +103,22 @@ void Agent::State::to_gate(const Message& message, Actions& out) {
 void Agent::State::from_vrrpd(const NotifyMessage& message, Time now, Actions& out) {
   // A table that was refused is tried again at once when it is needed; what stood in the way may be gone.
   if (!std::holds_alternative<common::LocalReport>(message)) retry_at.reset();
-  std::visit(
-      common::Overload{
-          [&](const common::Welcome& m) {
-            for (const auto& snapshot : m.groups)
-              if (const auto at = gates.find(snapshot.group); at != gates.end())
-                note(at->first, at->second.on(snapshot, now), out);
-          },
-          [&](const common::Prepare& m) {
-            if (const auto at = gates.find(m.group); at != gates.end())
-              note(at->first, at->second.on(m, now), out);
-          },
-          [&](const common::Open& m) { to_gate(m, out); }, [&](const common::Shut& m) { to_gate(m, out); },
-          [&](const common::Entered& m) { to_gate(m, out); },
-          [&](const common::LocalReport& m) { vrrpd_says_peer_lives = m.peer_alive; },
-          [](const auto&) {},  // of the others: not for us
-      },
-      message);
+  std::visit(common::Overload{
+                 [&](const common::Welcome& m) {
+                   for (const auto& snapshot : m.groups)
+                     if (const auto at = gates.find(snapshot.group); at != gates.end())
+                       note(at->first, at->second.on(snapshot, now), out);
+                 },
+                 [&](const common::Prepare& m) {
+                   if (const auto at = gates.find(m.group); at != gates.end())
+                     note(at->first, at->second.on(m, now), out);
+                 },
+                 [&](const common::Open& m) { to_gate(m, out); }, [&](const common::Shut& m) { to_gate(m, out); },
+                 [&](const common::Entered& m) { to_gate(m, out); },
+                 [&](const common::LocalReport& m) { vrrpd_says_peer_lives = m.peer_alive; },
+                 [](const auto&) {},  // of the others: not for us
+             },
+             message);
 }
 
 void Agent::State::from_syncd(const NotifyMessage& message, Time now, Actions& out) {
@@ -135,19 +133,17 @@ void Agent::State::from_syncd(const NotifyMessage& message, Time now, Actions& o
       note(at->first, at->second.on_peer(group, made_apart(*report, group.group)), out);
 }
 
-// --- requests
-// ------------------------------------------------------------------------------------------------------
+// --- requests -----------------------------------------------------------------------------------------
 
 void Agent::State::request(const RequestReceived& event, Time now, Actions& out) {
   const auto& request = event.request;
   const auto refuse = [&](std::string why) {
-    out.push_back(SendReply{
-        event.client, {.id = request.id, .ok = false, .error = std::move(why), .body = {}, .more = false}});
+    out.push_back(
+        SendReply{event.client, {.id = request.id, .ok = false, .error = std::move(why), .body = {}, .more = false}});
   };
   if (request.verb == "status") {
-    out.push_back(
-        SendReply{event.client,
-                  {.id = request.id, .ok = true, .error = {}, .body = to_json(status(now)), .more = false}});
+    out.push_back(SendReply{event.client,
+                            {.id = request.id, .ok = true, .error = {}, .body = to_json(status(now)), .more = false}});
   } else if (request.verb == "nat.clear") {
     cleared = true;
     whole = true;
@@ -182,8 +178,7 @@ AgentStatus Agent::State::status(Time) const {
   return result;
 }
 
-// --- steps
-// ---------------------------------------------------------------------------------------------------------
+// --- steps --------------------------------------------------------------------------------------------
 
 void Agent::State::connected(Actions& out) {
   vrrpd_connected = true;

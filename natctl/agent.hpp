@@ -18,8 +18,7 @@ namespace natctl {
 
 using common::Time;
 
-// --- events
-// --------------------------------------------------------------------------------------------------------
+// --- events -------------------------------------------------------------------------------------------
 
 struct Tick {};
 /// What was found in the kernel. At start: a table of ours that exists is adopted with the gate states it
@@ -58,11 +57,10 @@ struct Stop {};
 struct Reload {
   common::Config config;
 };
-using Event = std::variant<Tick, TableFound, CountersRead, TransactionDone, VrrpdMessage, VrrpdConnected,
-                           VrrpdClosed, SyncdMessage, RequestReceived, Stop, Reload>;
+using Event = std::variant<Tick, TableFound, CountersRead, TransactionDone, VrrpdMessage, VrrpdConnected, VrrpdClosed,
+                           SyncdMessage, RequestReceived, Stop, Reload>;
 
-// --- actions
-// -------------------------------------------------------------------------------------------------------
+// --- actions ------------------------------------------------------------------------------------------
 
 /// One nftables transaction: all of the text or nothing of it. Answered by TransactionDone.
 struct Transaction {

@@ -16,8 +16,7 @@ bool value_of(const std::map<std::string, bool>& map, const std::string& key) {
 
 }  // namespace
 
-// --- what is there
-// -------------------------------------------------------------------------------------------------
+// --- what is there ------------------------------------------------------------------------------------
 
 void Agent::State::found(const TableFound& event, Time now, Actions& out) {
   if (!known)
@@ -35,13 +34,12 @@ void Agent::State::adopt(const TableFound& event, Actions& out) {
     return;
   }
   for (auto& [name, gate] : gates) {
-    GateState state{
-        .open = value_of(event.gates_open, name), .complete = value_of(event.complete, name), .term = {}};
+    GateState state{.open = value_of(event.gates_open, name), .complete = value_of(event.complete, name), .term = {}};
     if (const auto term = event.terms.find(name); term != event.terms.end()) state.term = term->second;
     gate.adopt(state);
     applied[name] = state;
-    out.push_back(Log{Log::Level::info, "adopted",
-                      fmt::format("gate {}: found {}", name, state.open ? "open" : "shut")});
+    out.push_back(
+        Log{Log::Level::info, "adopted", fmt::format("gate {}: found {}", name, state.open ? "open" : "shut")});
   }
 }
 
@@ -59,13 +57,11 @@ void Agent::State::audit(const TableFound& event, Time now, Actions& out) {
   stands = false;
   whole = true;
   retry_at.reset();
-  if (event.exists && restored_at && now < *restored_at + kRestoreEvery)
-    retry_at = *restored_at + kRestoreEvery;
+  if (event.exists && restored_at && now < *restored_at + kRestoreEvery) retry_at = *restored_at + kRestoreEvery;
   restored_at = now;
 }
 
-// --- bringing it in line
-// -------------------------------------------------------------------------------------------
+// --- bringing it in line ------------------------------------------------------------------------------
 
 void Agent::State::reconcile(Time now, Actions& out) {
   if (!known || in_flight) return;
@@ -77,10 +73,9 @@ void Agent::State::reconcile(Time now, Actions& out) {
     return;
   }
   if (!wants_table() && !whole) {
-    answer_prepared(false,
-                    cleared ? "the table was cleared by an operator; `natctl nat apply` loads it again"
-                            : "no nat section",
-                    out);
+    answer_prepared(
+        false, cleared ? "the table was cleared by an operator; `natctl nat apply` loads it again" : "no nat section",
+        out);
     return;
   }
   if (too_early) return;
@@ -133,8 +128,7 @@ void Agent::State::issue(bool everything, Time now, Actions& out) {
   in_flight = std::move(next);
 }
 
-// --- answers
-// -------------------------------------------------------------------------------------------------------
+// --- answers ------------------------------------------------------------------------------------------
 
 void Agent::State::done(const TransactionDone& event, Time now, Actions& out) {
   if (!in_flight || event.id != in_flight->id) return;
@@ -155,20 +149,20 @@ void Agent::State::succeeded(Time now, Actions& out) {
     const bool was_open = before != applied.end() && before->second.open;
     const auto gate = gates.find(name);
     if (was_open != state.open && gate != gates.end())
-      out.push_back(Log{Log::Level::info, state.open ? "gate_open" : "gate_shut",
-                        fmt::format("gate {} {} ({}, term {}) after {:.2f} ms", name,
-                                    state.open ? "open" : "shut", gate->second.cause(),
-                                    to_string(gate->second.term()), common::milliseconds(now - did.since))});
+      out.push_back(Log{
+          Log::Level::info, state.open ? "gate_open" : "gate_shut",
+          fmt::format("gate {} {} ({}, term {}) after {:.2f} ms", name, state.open ? "open" : "shut",
+                      gate->second.cause(), to_string(gate->second.term()), common::milliseconds(now - did.since))});
   }
   applied = did.gates;
   if (did.everything) loaded = stands = !did.removal;
   for (const std::string& name : did.prepared) {
     const auto gate = gates.find(name);
-    // A second Prepare may have come since, which asks to be proved anew; shut it is for both.
     if (gate == gates.end() || !gate->second.asks_ready()) continue;
+    // A second Prepare came after this had opened the gate for the first: its own transaction follows.
+    if (did.gates.at(name).open && !gate->second.wanted().open) continue;
     gate->second.answered();
-    out.push_back(
-        SendNotify{common::Ready{.group = name, .term = gate->second.term(), .ok = true, .detail = {}}});
+    out.push_back(SendNotify{common::Ready{.group = name, .term = gate->second.term(), .ok = true, .detail = {}}});
   }
   answer_waiting(did.requests, {}, out);
 }
@@ -189,8 +183,7 @@ void Agent::State::failed(const std::string& why, Time now, Actions& out) {
   for (const std::string& name : did.prepared) {
     const auto gate = gates.find(name);
     if (gate != gates.end() && gate->second.asks_ready())
-      out.push_back(
-          SendNotify{common::Ready{.group = name, .term = gate->second.term(), .ok = false, .detail = why}});
+      out.push_back(SendNotify{common::Ready{.group = name, .term = gate->second.term(), .ok = false, .detail = why}});
   }
   answer_waiting(did.requests, why, out);
 }
@@ -205,8 +198,7 @@ void Agent::State::answer_prepared(bool ok, const std::string& detail, Actions& 
 
 void Agent::State::answer_waiting(std::size_t count, const std::string& failure, Actions& out) {
   for (std::size_t i = 0; i < count; ++i) {
-    common::Reply reply{
-        .id = waiting[i].id, .ok = failure.empty(), .error = failure, .body = {}, .more = false};
+    common::Reply reply{.id = waiting[i].id, .ok = failure.empty(), .error = failure, .body = {}, .more = false};
     out.push_back(SendReply{waiting[i].client, std::move(reply)});
   }
   waiting.erase(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(count));

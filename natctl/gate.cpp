@@ -153,8 +153,7 @@ Deadline Gate::deadline(const Surroundings& around) const {
   Deadline result;
   if (claimed_at_ && !wanted_.open && (around.vrrpd_connected ? told_late_ : !around.peer_lives))
     result = *claimed_at_ + gate_timeout_;
-  if (closed_at_ && wanted_.open && around.peer_lives)
-    result = common::earliest(result, *closed_at_ + patience_);
+  if (closed_at_ && wanted_.open && around.peer_lives) result = common::earliest(result, *closed_at_ + patience_);
   return result;
 }
 

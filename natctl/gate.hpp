@@ -65,7 +65,7 @@ class Gate {
   GateState wanted_;
   std::string cause_ = "start";
   bool asks_ready_ = false;
-  bool unattended_ = false;  ///< shut for want of a vrrpd; nobody has said that this node is not the master
+  bool unattended_ = false;      ///< shut for want of a vrrpd; nobody has said that this node is not the master
   common::Deadline closed_at_;   ///< vrrpd's connection is down since
   common::Deadline claimed_at_;  ///< this node took the group over, and nobody opened yet
   bool told_late_ = false;       ///< claimed_at_ is from a Welcome: the order to open may have been missed

@@ -35,8 +35,7 @@ constexpr std::string_view kNotOwn = "fib saddr . oif type != local";
 std::string outgoing(const Match& match) {
   std::string text = match_text(match);
   if (match.outbound.empty()) text += " oifname != \"lo\"";
-  if (!match.source)
-    text += match.family == common::Family::ipv6 ? " ip6 saddr != ::" : " ip saddr != 0.0.0.0";
+  if (!match.source) text += match.family == common::Family::ipv6 ? " ip6 saddr != ::" : " ip saddr != 0.0.0.0";
   return text + " " + std::string(kNotOwn);
 }
 
@@ -47,8 +46,7 @@ std::vector<std::string> by_family(std::string_view field, const std::vector<IpA
     std::vector<std::string> list;
     for (const IpAddress& a : addresses)
       if (a.is_v4() == v4) list.push_back(a.to_string());
-    if (!list.empty())
-      result.push_back(fmt::format("{} {} {{ {} }}", v4 ? "ip" : "ip6", field, fmt::join(list, ", ")));
+    if (!list.empty()) result.push_back(fmt::format("{} {} {{ {} }}", v4 ? "ip" : "ip6", field, fmt::join(list, ", ")));
   }
   return result;
 }
@@ -92,21 +90,19 @@ constexpr std::string_view kSwitch[] = {"gate_", "gateout_", "strict_"};
 void write_cover(Writer& out, const Coverage& group, const std::string& name) {
   const std::string drop = fmt::format("counter name \"shut_{}\" drop", name);
   out.open("chain cover_" + name);
-  const bool v6 = std::any_of(group.addresses.begin(), group.addresses.end(),
-                              [](const IpAddress& a) { return !a.is_v4(); });
+  const bool v6 =
+      std::any_of(group.addresses.begin(), group.addresses.end(), [](const IpAddress& a) { return !a.is_v4(); });
   if (v6) out.line(fmt::format("{} return", kNeighbours));
   for (const auto& match : by_family("daddr", group.addresses)) out.rule({match, drop});
   for (Match match : group.translated) {
     // What is addressed to the router itself passes, and what has no single receiver is not forwarded by us.
     std::string forwarded = "fib daddr type unicast";
-    if (!match.source && !match.outbound.empty())
-      forwarded += " fib daddr oifname " + in_quotes(match.outbound);
+    if (!match.source && !match.outbound.empty()) forwarded += " fib daddr oifname " + in_quotes(match.outbound);
     match.outbound.clear();
     out.rule({match_text(match), forwarded, drop});
   }
   for (const common::Prefix& prefix : group.protects)
-    for (const char* field : {"saddr", "daddr"})
-      out.rule({prefix_text(field, prefix), "fib daddr type unicast", drop});
+    for (const char* field : {"saddr", "daddr"}) out.rule({prefix_text(field, prefix), "fib daddr type unicast", drop});
   out.close();
 
   out.open("chain coverout_" + name);
@@ -116,8 +112,7 @@ void write_cover(Writer& out, const Coverage& group, const std::string& name) {
 
 void write_group(Writer& out, const Coverage& group, const GateState& gate) {
   const std::string name = encode_name(group.group);
-  for (const std::string_view counter : kCounters)
-    out.line(fmt::format("counter {}_{} {{ }}", counter, name));
+  for (const std::string_view counter : kCounters) out.line(fmt::format("counter {}_{} {{ }}", counter, name));
   write_cover(out, group, name);
   for (const std::string_view chain : kSwitch) {
     out.open(fmt::format("chain {}{}", chain, name));
@@ -146,9 +141,8 @@ void write_untranslated(Writer& out, const Ruleset& ruleset) {
       already = by_family("saddr", same).front();
       already.insert(already.find('{'), "!= ");
     }
-    const std::string count = rule.group.empty()
-                                  ? "counter"
-                                  : fmt::format("counter name \"untranslated_{}\"", encode_name(rule.group));
+    const std::string count =
+        rule.group.empty() ? "counter" : fmt::format("counter name \"untranslated_{}\"", encode_name(rule.group));
     out.rule({outgoing(rule.match), already, count, "drop"});
   }
   out.close();
@@ -163,8 +157,7 @@ void write_nat(Writer& out, const Ruleset& ruleset) {
   for (const SourceNat& rule : ruleset.source_nat) {
     std::string verdict = "masquerade";
     if (rule.translate_to)
-      verdict = fmt::format("snat {} to {}", rule.translate_to->is_v4() ? "ip" : "ip6",
-                            rule.translate_to->to_string());
+      verdict = fmt::format("snat {} to {}", rule.translate_to->is_v4() ? "ip" : "ip6", rule.translate_to->to_string());
     if (rule.fully_random) verdict += " fully-random";
     out.rule({outgoing(rule.match), "counter", verdict, comment_text(rule.number, rule.description)});
   }
@@ -188,8 +181,8 @@ void write_filter_sets(Writer& out, const Ruleset& ruleset) {
   for (const FilterSet& set : ruleset.filter_sets) {
     out.open("chain rules_" + encode_name(set.name));
     for (const FilterRule& rule : set.rules)
-      out.rule({match_text(rule.match), "counter", action_text(rule.action),
-                comment_text(rule.number, rule.description)});
+      out.rule(
+          {match_text(rule.match), "counter", action_text(rule.action), comment_text(rule.number, rule.description)});
     out.line("counter " + action_text(set.default_action));
     out.close();
   }
@@ -230,9 +223,8 @@ void write_filter(Writer& out, const Ruleset& ruleset) {
   for (const Coverage& group : ruleset.groups)
     for (const auto& match : by_family("daddr", group.addresses))
       out.rule({match, "jump guard_" + encode_name(group.group)});
-  const bool filtered =
-      std::any_of(ruleset.filter_hooks.begin(), ruleset.filter_hooks.end(),
-                  [](const FilterHook& hook) { return hook.direction == FirewallDirection::local; });
+  const bool filtered = std::any_of(ruleset.filter_hooks.begin(), ruleset.filter_hooks.end(),
+                                    [](const FilterHook& hook) { return hook.direction == FirewallDirection::local; });
   if (filtered) write_own_traffic(out, ruleset.own);
   write_hooks(out, ruleset, FirewallDirection::local);
   out.close();
@@ -273,8 +265,7 @@ std::string render_gates(const GateStates& gates) {
   Writer out;
   for (const auto& [group, gate] : gates) {
     const std::string name = encode_name(group);
-    for (const std::string_view chain : kSwitch)
-      out.line(fmt::format("flush chain {} {}{}", kTable, chain, name));
+    for (const std::string_view chain : kSwitch) out.line(fmt::format("flush chain {} {}{}", kTable, chain, name));
     for (const std::string_view chain : kSwitch)
       if (const std::string rule = switch_rule(gate, name, chain); !rule.empty())
         out.line(fmt::format("add rule {} {}{} {}", kTable, chain, name, rule));

@@ -15,8 +15,7 @@ namespace {
 constexpr std::size_t kCommentText = 100;
 
 bool plain(unsigned char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-         c == '.';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
 }
 
 int hex_value(char c) {
@@ -69,8 +68,7 @@ void Writer::close() {
   line("}");
 }
 
-void Writer::base(std::string_view name, std::string_view type, std::string_view hook,
-                  std::string_view priority) {
+void Writer::base(std::string_view name, std::string_view type, std::string_view hook, std::string_view priority) {
   open(fmt::format("chain {}", name));
   line(fmt::format("type {} hook {} priority {}; policy accept;", type, hook, priority));
 }

@@ -26,15 +26,13 @@ constexpr std::array<std::pair<std::string_view, std::uint8_t>, 20> kProtocols{{
 
 /// nftables reads a trailing asterisk as a wildcard and knows no way to write a quotation mark inside quotes.
 bool plain_interface(const std::string& name) {
-  return std::all_of(name.begin(), name.end(), [](unsigned char c) {
-    return c > ' ' && c < 0x7f && c != '"' && c != '*' && c != '\\';
-  });
+  return std::all_of(name.begin(), name.end(),
+                     [](unsigned char c) { return c > ' ' && c < 0x7f && c != '"' && c != '*' && c != '\\'; });
 }
 
 common::Status check_interface(const std::string& name, const std::string& where) {
   if (plain_interface(name)) return {};
-  return fail(where + ": interface \"" + name +
-              "\" has a character that nftables cannot take; rename the interface");
+  return fail(where + ": interface \"" + name + "\" has a character that nftables cannot take; rename the interface");
 }
 
 /// The addresses of a match must be of one family, or nftables calls the rule contradictory.
@@ -86,16 +84,14 @@ bool is_virtual(const Config& config, const common::IpAddress& address) {
   return false;
 }
 
-Coverage coverage(const Config& config, const common::GroupConfig& group,
-                  const std::vector<SourceNat>& rules) {
+Coverage coverage(const Config& config, const common::GroupConfig& group, const std::vector<SourceNat>& rules) {
   Coverage result{.group = group.name, .addresses = {}, .protects = group.protects, .translated = {}};
   for (const auto& instance : group.instances)
     for (const auto& address : instance.virtual_addresses) add_once(result.addresses, address.address);
   for (const SourceNat& rule : rules) {
     if (rule.group != group.name) continue;
     // A virtual address of another group is stopped by that group's gate alone.
-    if (rule.translate_to && !is_virtual(config, *rule.translate_to))
-      add_once(result.addresses, *rule.translate_to);
+    if (rule.translate_to && !is_virtual(config, *rule.translate_to)) add_once(result.addresses, *rule.translate_to);
     result.translated.push_back(rule.match);
   }
   return result;
@@ -142,8 +138,7 @@ common::Status add_firewall(const Config& config, Ruleset& out) {
 OwnTraffic own_traffic(const Config& config) {
   OwnTraffic own;
   const auto add = [](std::vector<std::string>& list, const std::string& name) {
-    if (plain_interface(name) && std::find(list.begin(), list.end(), name) == list.end())
-      list.push_back(name);
+    if (plain_interface(name) && std::find(list.begin(), list.end(), name) == list.end()) list.push_back(name);
   };
   if (config.vrrp)
     for (const auto& group : config.vrrp->groups)
@@ -181,8 +176,7 @@ Result<Ruleset> make_ruleset(const Config& config) {
                      [](const SourceNat& a, const SourceNat& b) { return a.number < b.number; });
   }
   if (config.vrrp)
-    for (const auto& group : config.vrrp->groups)
-      result.groups.push_back(coverage(config, group, result.source_nat));
+    for (const auto& group : config.vrrp->groups) result.groups.push_back(coverage(config, group, result.source_nat));
   if (auto ok = add_firewall(config, result); !ok) return std::unexpected(ok.error());
   result.own = own_traffic(config);
   return result;

@@ -47,8 +47,7 @@ LogLevel level_of(Log::Level level) {
 /// Entries that are made while this is off stay silent for life, whatever is set later. False: try again once
 /// conntrack is there.
 bool switch_events_on() {
-  if (const auto value = common::io::read_file(kConntrackEvents); value && value->starts_with('1'))
-    return true;
+  if (const auto value = common::io::read_file(kConntrackEvents); value && value->starts_with('1')) return true;
   std::FILE* file = std::fopen(kConntrackEvents, "we");
   if (file == nullptr) return false;
   const bool written = std::fputs("1\n", file) >= 0;
@@ -109,9 +108,8 @@ common::Status AgentShell::start() {
   }
   look();
   if (!events_on_ && !switch_events_on())
-    common::io::log(
-        LogLevel::warning, "conntrack_events",
-        std::string(kConntrackEvents) + " cannot be set to 1: connections may be missed by syncd");
+    common::io::log(LogLevel::warning, "conntrack_events",
+                    std::string(kConntrackEvents) + " cannot be set to 1: connections may be missed by syncd");
   vrrpd_ = std::make_unique<NotifyClient>(loop_, options_.run_dir + "/vrrpd.sock", from_vrrpd());
   syncd_ = std::make_unique<NotifyClient>(loop_, options_.run_dir + "/syncd.sock", from_syncd());
   common::io::start_watchdog(loop_);

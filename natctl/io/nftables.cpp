@@ -43,8 +43,7 @@ std::string one_line(std::string_view text) {
     result += line;
     ++lines;
   }
-  return result.empty() ? std::string("nftables refused the rules without saying why")
-                        : "nftables: " + result;
+  return result.empty() ? std::string("nftables refused the rules without saying why") : "nftables: " + result;
 }
 
 }  // namespace
@@ -108,8 +107,7 @@ Result<std::string> Nftables::list() {
   return tables;
 }
 
-// --- watching
-// ------------------------------------------------------------------------------------------------------
+// --- watching -----------------------------------------------------------------------------------------
 
 Result<TableWatch> TableWatch::open() {
   common::io::UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_NETFILTER));
@@ -148,8 +146,7 @@ std::string_view attribute(std::string_view attributes, std::uint16_t type) {
     nlattr head;
     std::memcpy(&head, attributes.data(), sizeof head);
     if (head.nla_len < sizeof head || head.nla_len > attributes.size()) return {};
-    if ((head.nla_type & NLA_TYPE_MASK) == type)
-      return attributes.substr(sizeof head, head.nla_len - sizeof head);
+    if ((head.nla_type & NLA_TYPE_MASK) == type) return attributes.substr(sizeof head, head.nla_len - sizeof head);
     attributes.remove_prefix(std::min<std::size_t>(NLA_ALIGN(head.nla_len), attributes.size()));
   }
   return {};

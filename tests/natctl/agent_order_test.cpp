@@ -27,8 +27,7 @@ Event any_event(Prng& prng) {
     case 6:
       return VrrpdMessage{Shut{"MAIN-GW", term(), ""}};
     case 7:
-      return VrrpdMessage{
-          Welcome{.node = "R1", .groups = {{"MAIN-GW", GroupState::master, Phase::idle, term()}}}};
+      return VrrpdMessage{Welcome{.node = "R1", .groups = {{"MAIN-GW", GroupState::master, Phase::idle, term()}}}};
     case 8:
       return SyncdMessage{peer(prng.chance(0.5), GroupState::master, term())};
     case 9:

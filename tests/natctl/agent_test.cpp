@@ -76,6 +76,24 @@ TEST_CASE("messages that come while a transaction runs are done by the next one,
   CHECK_FALSE(b.open());
 }
 
+TEST_CASE("a Prepare is not answered by a transaction that opened the gate for the one before") {
+  Bench b;
+  b.hold = true;
+  b.give(TableFound{});
+  b.give(VrrpdConnected{});
+  b.vrrpd(Prepare{"MAIN-GW", kFirst, 1000});
+  b.vrrpd(Open{"MAIN-GW", kFirst, OpenReason::deadline});
+  b.give(TransactionDone{b.last_id, ""});
+  CHECK(b.texts.size() == 2);
+  b.vrrpd(Prepare{"MAIN-GW", kNext, 1000});
+  b.forget();
+  b.give(TransactionDone{b.last_id, ""});
+  CHECK(b.said.empty());
+  b.give(TransactionDone{b.last_id, ""});
+  CHECK(b.said == Lines{ready(kNext)});
+  CHECK_FALSE(b.open());
+}
+
 TEST_CASE("a switch that fails is followed by the whole table at once") {
   Bench b;
   b.start();

@@ -87,11 +87,10 @@ inline common::Config wide() {
   rule.outbound_interface = "";
   rule.translate_to = address("10.10.0.101");
   rules.push_back(rule);
-  common::FirewallRuleSet set{
-      "to-router",
-      {{"eth0", common::FirewallDirection::local}, {"eth2", common::FirewallDirection::out}},
-      common::FirewallAction::reject,
-      {}};
+  common::FirewallRuleSet set{"to-router",
+                              {{"eth0", common::FirewallDirection::local}, {"eth2", common::FirewallDirection::out}},
+                              common::FirewallAction::reject,
+                              {}};
   set.rules.push_back({10,
                        "services",
                        common::FirewallAction::accept,
@@ -102,8 +101,7 @@ inline common::Config wide() {
                        {1024},
                        {22, 443}});
   set.rules.push_back({20, "", common::FirewallAction::reject, {}, "", {}, {}, {}, {53}});
-  set.rules.push_back(
-      {30, "", common::FirewallAction::drop, {}, "icmpv6", {}, prefix("2001:db8::/32"), {}, {}});
+  set.rules.push_back({30, "", common::FirewallAction::drop, {}, "icmpv6", {}, prefix("2001:db8::/32"), {}, {}});
   config.firewall.push_back(set);
   return config;
 }

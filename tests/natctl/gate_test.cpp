@@ -66,8 +66,7 @@ GroupReport peer(GroupState state, Term term, Phase phase = Phase::idle) {
 
 std::vector<Message> messages() {
   const auto entered = [](GroupState state, Term term) {
-    return Entered{
-        .group = "G", .state = state, .phase = Phase::idle, .term = term, .priority = 0, .cause = {}};
+    return Entered{.group = "G", .state = state, .phase = Phase::idle, .term = term, .priority = 0, .cause = {}};
   };
   return {
       {"prepare older", [](Gate& g) { return g.on(Prepare{"G", kOlder, 1000}, t0); }},
@@ -88,8 +87,7 @@ std::vector<Message> messages() {
       {"welcome backup", [](Gate& g) { return snapshot(g, GroupState::backup, Phase::idle, Term{}); }},
       {"peer master older", [](Gate& g) { return g.on_peer(peer(GroupState::master, kOlder), 0); }},
       {"peer master newer", [](Gate& g) { return g.on_peer(peer(GroupState::master, kNewer), 0); }},
-      {"peer claims newer",
-       [](Gate& g) { return g.on_peer(peer(GroupState::backup, kNewer, Phase::claiming), 0); }},
+      {"peer claims newer", [](Gate& g) { return g.on_peer(peer(GroupState::backup, kNewer, Phase::claiming), 0); }},
       {"peer backup newer", [](Gate& g) { return g.on_peer(peer(GroupState::backup, kNewer), 0); }},
   };
 }
@@ -183,8 +181,7 @@ TEST_CASE("vrrpd is gone: the gate shuts after the patience when a peer lives, a
   gate.on_vrrpd_closed(t0);
   CHECK(gate.deadline({.vrrpd_connected = false, .peer_lives = false}) == std::nullopt);
   CHECK(gate.deadline({.vrrpd_connected = false, .peer_lives = true}) == t0 + kPatience);
-  CHECK(gate.on_time({.vrrpd_connected = false, .peer_lives = true}, t0 + kPatience - 1ns) ==
-        Gate::Outcome::none);
+  CHECK(gate.on_time({.vrrpd_connected = false, .peer_lives = true}, t0 + kPatience - 1ns) == Gate::Outcome::none);
 
   SECTION("no peer: it stays open") {
     CHECK(gate.on_time({.vrrpd_connected = false, .peer_lives = false}, t0 + 1h) == Gate::Outcome::none);
@@ -216,8 +213,7 @@ TEST_CASE("gate_timeout runs here when vrrpd has gone after Prepare and no peer 
   CHECK(gate.deadline({.vrrpd_connected = true, .peer_lives = false}) == std::nullopt);
   CHECK(gate.on_time({.vrrpd_connected = true, .peer_lives = false}, t0 + 1h) == Gate::Outcome::none);
   gate.on_vrrpd_closed(t0 + 1s);
-  CHECK(gate.on_time({.vrrpd_connected = false, .peer_lives = true}, t0 + kGateTimeout) ==
-        Gate::Outcome::none);
+  CHECK(gate.on_time({.vrrpd_connected = false, .peer_lives = true}, t0 + kGateTimeout) == Gate::Outcome::none);
   CHECK(gate.deadline({.vrrpd_connected = false, .peer_lives = false}) == t0 + kGateTimeout);
   CHECK(gate.on_time({.vrrpd_connected = false, .peer_lives = false}, t0 + kGateTimeout) ==
         Gate::Outcome::opened_alone);

@@ -36,9 +36,8 @@ Ruleset rules(const common::Config& config) {
 
 TEST_CASE("the article's table, shut and open") {
   check_golden("article-shut.nft", render_table(rules(article()), {}));
-  check_golden(
-      "article-open.nft",
-      render_table(rules(article()), {{"MAIN-GW", {.open = true, .complete = true, .term = {7, "R1"}}}}));
+  check_golden("article-open.nft",
+               render_table(rules(article()), {{"MAIN-GW", {.open = true, .complete = true, .term = {7, "R1"}}}}));
 }
 
 TEST_CASE("two groups, IPv6, all that a rule can say") {
@@ -87,18 +86,17 @@ TEST_CASE("switches are read back from nft's listing") {
     CHECK(*gates == GateStates{{"MAIN-GW", {.open = true, .complete = true, .term = {7, "R1"}}}});
   }
   SECTION("shut") {
-    const auto gates =
-        read_gates(head + chains +
-                   R"(,{"rule":{"chain":"gate_MAIN-GW","expr":[{"jump":{"target":"cover_MAIN-GW"}}]}},)"
-                   R"({"rule":{"chain":"strict_MAIN-GW","expr":[{"drop":null}]}}]})");
+    const auto gates = read_gates(head + chains +
+                                  R"(,{"rule":{"chain":"gate_MAIN-GW","expr":[{"jump":{"target":"cover_MAIN-GW"}}]}},)"
+                                  R"({"rule":{"chain":"strict_MAIN-GW","expr":[{"drop":null}]}}]})");
     REQUIRE(gates.has_value());
     CHECK(*gates == GateStates{{"MAIN-GW", {}}});
   }
   SECTION("a comment that is no term") {
     for (const char* comment : {"term", "term x R1", "term 7", "term 7 ", "hello"}) {
       INFO(comment);
-      const auto gates = read_gates(head + chains + R"(,{"rule":{"chain":"strict_MAIN-GW","comment":")" +
-                                    comment + R"("}}]})");
+      const auto gates =
+          read_gates(head + chains + R"(,{"rule":{"chain":"strict_MAIN-GW","comment":")" + comment + R"("}}]})");
       REQUIRE(gates.has_value());
       CHECK(gates->at("MAIN-GW").term.node.empty());
     }
@@ -116,10 +114,9 @@ TEST_CASE("counters are read from the same listing, all groups together") {
   const auto packets = read_counters(
       R"({"nftables":[{"counter":{"name":"shut_A","packets":3,"bytes":9}},{"counter":{"name":"shut_B","packets":4}},)"
       R"({"counter":{"name":"other","packets":5}},{"counter":{"name":"invalid_A","packets":-1}},{"counter":7},{}]})");
-  CHECK(packets == std::map<std::string, std::uint64_t>{{"shut_packets", 7},
-                                                        {"invalid_packets", 0},
-                                                        {"midstream_packets", 0},
-                                                        {"untranslated_packets", 0}});
+  CHECK(packets ==
+        std::map<std::string, std::uint64_t>{
+            {"shut_packets", 7}, {"invalid_packets", 0}, {"midstream_packets", 0}, {"untranslated_packets", 0}});
   CHECK(read_counters("").empty());
 }
 
