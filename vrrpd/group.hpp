@@ -202,6 +202,7 @@ class Group {
   common::Deadline rival_since_, rival_last_, announced_at_;
   Time doubt_since_;
   bool heard_in_doubt_ = false;             ///< a second advert came: there is another master
+  bool served_apart_ = false;               ///< connections were made here while the link was down
   std::optional<bool> drained_;             ///< answer to Drain: confirmed or not
   bool forced_ = false, hold_after_ = false;
   common::Duration backoff_{};

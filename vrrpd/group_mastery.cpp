@@ -300,6 +300,8 @@ void Group::enter_doubting(const std::string& cause, Context& ctx) {
   for (Instance& member : members_) member.become(RouterState::active, priority(ctx), ctx.now);  // plans no advert
   doubt_since_ = ctx.now;
   heard_in_doubt_ = false;
+  // As known before the contact: in its first moments connections may pass here that prove nothing.
+  served_apart_ = ctx.peer.made_apart(name()) > 0;
   // A master would be heard again within an interval. If none is, the advert was stray or forged, and we go on before
   // the silence makes the peer's down timer (three intervals and more since our last advert) run out.
   timers_.set(Timer::doubt, ctx.now + config_.advertise_interval * 7 / 4);
@@ -318,12 +320,14 @@ void Group::review_doubt(Context& ctx) {
   else if (timers_.running(Timer::doubt)) return;
   // Without a word from the link: whoever still advertises has claimed after us, when it lost us. If connections were
   // made here since, it was the one that was cut off, and we stay; else it was us.
-  else if (heard_in_doubt_ && ctx.peer.made_apart(name()) == 0)
+  else if (heard_in_doubt_ && !served_apart_)
     transition(Stage::backup, Farewell::silent, "another master is there, and the link does not say whose term is newer",
                ctx);
-  else
+  else {
+    if (heard_in_doubt_) linked_ = false;  // settled: the next advert of the same router is no new doubt
     transition(Stage::master, Farewell::silent,
                heard_in_doubt_ ? "connections were made here while the peer was away" : "nobody else is there", ctx);
+  }
 }
 
 // --- departures ----------------------------------------------------------------------------------------------------

@@ -7,9 +7,15 @@ using common::LinkState;
 void Peer::on_report(const common::PeerReport& report, common::Time now) {
   const bool was_linked = linked();
   report_ = report;
+  std::map<std::string, common::PeerReport::Replica, std::less<>> replicas;
+  for (const auto& replica : report_.replicas) {
+    const bool was_complete = complete(replica.group);
+    auto& mine = replicas[replica.group] = replica;
+    // Silence adds nothing to a replica and takes nothing from it; what we made meanwhile is ours to know.
+    if (!linked()) mine.complete = was_complete;
+  }
+  replicas_ = std::move(replicas);
   if (linked()) {
-    replicas_.clear();
-    for (const auto& replica : report_.replicas) replicas_[replica.group] = replica;
     unlinked_since_.reset();
   } else if (was_linked || !unlinked_since_) {
     unlinked_since_ = now;

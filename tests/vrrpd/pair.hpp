@@ -36,11 +36,12 @@ struct Syncd {
   Duration ready_after = 1ms;
   Duration bulk_takes = 300ms;
   std::optional<vrrpd::ClientId> connection;
-  std::vector<common::GroupReport> local;
+  std::vector<common::GroupReport> told, local;   ///< by vrrpd; and with what syncd adds
   Time local_at;
   std::optional<Time> heard_at, linked_since;
   std::vector<common::GroupReport> heard;
   bool complete = false;
+  std::uint64_t made_apart = 0;        ///< one each time it looks and packets pass
   std::optional<common::PeerReport> reported;
   Time reported_at;
   GroupState role = GroupState::backup;

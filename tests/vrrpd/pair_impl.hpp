@@ -315,6 +315,8 @@ inline void Node::agent_hears(const common::NotifyMessage& message) {
 
 inline void Node::syncd_hears(const common::NotifyMessage& message) {
   if (const auto* p = std::get_if<common::Prepare>(&message)) {
+    if (syncd.role != GroupState::master) syncd.made_apart = 0;
+    syncd.role = GroupState::master;
     if (syncd.answers) say(*syncd.connection, common::Ready{p->group, p->term, true, {}}, syncd.ready_after);
   } else if (const auto* d = std::get_if<common::Drain>(&message)) {
     Node& other = world->nodes[static_cast<std::size_t>(1 - index)];
@@ -329,8 +331,8 @@ inline void Node::syncd_hears(const common::NotifyMessage& message) {
     }
     syncd.role = e->state;
   } else if (const auto* l = std::get_if<common::LocalReport>(&message)) {
-    const bool changed = syncd.local != l->groups;
-    syncd.local = l->groups;
+    const bool changed = syncd.told != l->groups;
+    syncd.local = syncd.told = l->groups;
     syncd.local_at = world->now;
     if (changed || l->probe) syncd_send();
   }
@@ -339,6 +341,7 @@ inline void Node::syncd_hears(const common::NotifyMessage& message) {
 inline void Node::syncd_send() {
   if (!syncd.alive) return;
   Node& other = world->nodes[static_cast<std::size_t>(1 - index)];
+  for (common::GroupReport& group : syncd.local) group.made_apart = syncd.made_apart;
   world->at(kWire, [this, &other, local = syncd.local] {
     if (!plugged["sync"] || !other.plugged["sync"] || !other.syncd.alive) return;
     other.syncd.heard_at = world->now;
@@ -366,7 +369,10 @@ inline void Node::syncd_tick() {
     syncd.heard_at.reset();
     syncd.linked_since.reset();
     syncd.heard.clear();
+    syncd.made_apart = 0;
   }
+  if (!syncd.linked_since && serves()) ++syncd.made_apart;
+  if (syncd.linked_since && world->now > *syncd.linked_since + 5s) syncd.made_apart = 0;
   const bool from_master = !syncd.heard.empty() && syncd.heard[0].state == GroupState::master;
   if (syncd.linked_since && from_master && world->now > *syncd.linked_since + syncd.bulk_takes) syncd.complete = true;
   syncd_report();
@@ -379,9 +385,11 @@ inline void Node::syncd_report() {
   report.node = index == 0 ? "R2" : "R1";
   report.heard = syncd.linked_since.has_value();
   report.groups = syncd.heard;
-  report.replicas = {{std::string(kGroup), syncd.complete, 0}};
-  if (report == syncd.reported && world->now < syncd.reported_at + 1s) return;
-  syncd.reported = report;
+  report.replicas = {{std::string(kGroup), syncd.complete, 0, syncd.made_apart}};
+  common::PeerReport brief = report;
+  brief.replicas[0].made_apart = 0;  // alone no reason to report
+  if (brief == syncd.reported && world->now < syncd.reported_at + 1s) return;
+  syncd.reported = brief;
   syncd.reported_at = world->now;
   say(*syncd.connection, report);
 }

@@ -95,6 +95,27 @@ TEST_CASE("power back without the link: one master stays within heal_hold, and n
   CHECK_FALSE(world.r1().status().reasons.empty());
 }
 
+TEST_CASE("the standby is cut off alone and claims: when it is back, the master that served goes on", "[pair]") {
+  const bool with_link = GENERATE(true, false);
+  World world;
+  world.settle();
+  world.r2().cut_power();
+  world.run(5s);
+  CHECK(world.r2().status().term == common::Term{2, "R2"});  // newer, and worth nothing
+  CHECK(world.r1().serves());
+  world.r2().restore_power();
+  if (!with_link) world.r2().plugged["sync"] = false;
+  world.run(3s);
+  CHECK(world.r1().serves());
+  CHECK(world.r2().state() == GroupState::backup);
+  CHECK(world.r2().counter("deadline_opened") == 0);
+  CHECK(world.longest_silence < (with_link ? 200ms : 1100ms));  // delayed at most, while they compare
+  world.r2().plugged["sync"] = true;
+  world.run(3s);
+  check_healthy(world, world.r1(), world.r2());
+  CHECK(world.r1().status().term.node == "R1");
+}
+
 TEST_CASE("reboot of the old master: it waits for its replica and then asks", "[pair]") {
   World world;
   world.settle();
