@@ -257,7 +257,7 @@ void Commit::settle(Time now) {
 
 void Commit::tick(Time now) {
   if (settle_at_ && *settle_at_ <= now && !settling_.empty()) settle(now);
-  if (policy_ != common::CommitPolicy::continuous) return;
+  if (policy_ != common::CommitPolicy::continuous) return lease_at_.reset();
   if (!lease_at_) lease_at_ = now + kLeaseStep;
   if (*lease_at_ > now) return;
   renew_leases(now);

@@ -230,6 +230,7 @@ void Engine::State::advance(Time now, Actions& out) {
   const bool up = link.up(now);
   if (up) sender.tick(now);
   if (sender.take_news()) peer.tell_now(now);
+  peer.expire(now);
   commit.tick(now);
   if (observer.sweeping()) observer.sweep(now);
   // Not before our own kernel has been read once: what the sweep is to find may not be in the table yet.
@@ -249,7 +250,7 @@ std::optional<Time> Engine::State::deadline() const {
   if (observer.sweeping() || may_sweep || verify.working()) return stepped_at;
   common::Deadline at = common::earliest(link.deadline(stepped_at), peer.deadline(link.established()));
   at = common::earliest(at, commit.deadline());
-  at = common::earliest(at, observer.deadline());
+  if (addresses_known && dump_for == DumpFor::nobody) at = common::earliest(at, observer.deadline());
   at = common::earliest(at, roles.deadline());
   at = common::earliest(at, verify.deadline());
   at = common::earliest(at, receiver.deadline());

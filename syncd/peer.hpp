@@ -28,6 +28,8 @@ class Peer {
   bool take_probe() { return std::exchange(probe_, false); }
   bool take_answer() { return std::exchange(answer_, false); }
   void told(common::Time now);
+  /// What vrrpd said for a while only, and has not said again.
+  void expire(common::Time now);
 
   // --- what we are told
   /// Of a new session: what was said in an earlier one may come late.
@@ -58,7 +60,6 @@ class Peer {
     bool operator==(const Brief&) const = default;
   };
   Brief brief(common::LinkState link) const;
-  void expire(common::Time now);
 
   struct Stated {
     common::GroupReport report;

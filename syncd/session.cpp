@@ -260,7 +260,7 @@ std::expected<Session::Received, SessionError> Session::on_sealed(ByteView datag
     if (!*known || (*known)->id != id) continue;
     if (!open(**known, datagram, plain)) return std::unexpected(SessionError::forged);
     if (!(*known)->window.accept(counter)) return std::unexpected(SessionError::replayed);
-    return Received{.sealed = true, .previous = known == &previous_, .counter = counter, .payload = opened_};
+    return Received{.sealed = true, .payload = opened_};
   }
   const auto found = std::ranges::find(pending_, id, &Keys::id);
   if (found == pending_.end()) return std::unexpected(SessionError::unknown_session);
@@ -270,7 +270,7 @@ std::expected<Session::Received, SessionError> Session::on_sealed(ByteView datag
   // What other incarnations of the peer have pending is from before its restart.
   std::erase_if(pending_, [&](const Keys& k) { return k.id == id || k.peer_incarnation != keys.peer_incarnation; });
   make_current(std::move(keys));
-  return Received{.sealed = true, .changed = true, .counter = counter, .payload = opened_};
+  return Received{.sealed = true, .changed = true, .payload = opened_};
 }
 
 bool Session::poll_answer(Bytes& out) {

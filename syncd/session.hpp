@@ -87,8 +87,6 @@ class Session {
   struct Received {
     bool sealed = false;          ///< payload is the peer's, and fresh; else the datagram was a part of the handshake
     bool changed = false;         ///< a session has begun with this datagram
-    bool previous = false;        ///< under the session before the current one
-    std::uint64_t counter = 0;    ///< of the datagram, within its session
     common::ByteView payload;     ///< until the next call
   };
   std::expected<Received, SessionError> receive(common::ByteView datagram);

@@ -91,7 +91,10 @@ common::Deadline Verify::deadline() const {
   if (!run_) return std::nullopt;
   switch (run_->stage) {
     case Stage::pausing: return run_->resume_at;
-    case Stage::gathering: return std::min(run_->ask_at, run_->heard + kVerifyPatience);
+    case Stage::gathering: {
+      const bool all_here = !run_->peer.empty() && run_->missing >= run_->peer.size();
+      return all_here ? run_->heard + kVerifyPatience : std::min(run_->ask_at, run_->heard + kVerifyPatience);
+    }
     case Stage::indexing:
     case Stage::matching:
     case Stage::leftovers: break;   // the engine steps on while working()

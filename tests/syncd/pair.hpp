@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -304,6 +305,9 @@ class Pair {
   void arm(int i) {
     const auto deadline = box[i].engine->deadline();
     const std::uint64_t number = ++armed_[i];
+    // A deadline that is never served would make the shell spin.
+    if (now - counted_from_[i] > 100ms) counted_from_[i] = now, steps_[i] = 0;
+    if (deadline && *deadline <= now && ++steps_[i] > 3000) throw std::runtime_error("a deadline stays in the past");
     if (deadline) at(std::max(*deadline, now + 10us), [this, i, number] {
       if (armed_[i] == number) step(i, Tick{});
     });
@@ -348,6 +352,8 @@ class Pair {
   std::map<std::pair<Time, std::uint64_t>, std::function<void()>> queue_;
   std::uint64_t order_ = 0;
   std::uint64_t armed_[2] = {0, 0};
+  Time counted_from_[2];
+  unsigned steps_[2] = {0, 0};
 };
 
 }  // namespace syncd_test
