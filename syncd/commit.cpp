@@ -16,16 +16,22 @@ std::uint32_t seconds_of(Time now) {
   return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count());
 }
 
-std::uint32_t later(std::uint32_t a, std::uint32_t b) { return a > UINT32_MAX - b ? UINT32_MAX : a + b; }
+std::uint32_t later(std::uint32_t a, std::uint32_t b) {
+  return a > UINT32_MAX - b ? UINT32_MAX : a + b;
+}
 
-bool is_tcp(common::ByteView record) { return (std::to_integer<unsigned>(record[0]) >> 1 & 3) == 1; }
+bool is_tcp(common::ByteView record) {
+  return (std::to_integer<unsigned>(record[0]) >> 1 & 3) == 1;
+}
 
 std::uint32_t full_timeout(common::ByteView record) {
   const auto layout = inspect(record);
   return layout ? timeout_of(record, *layout) : 0;
 }
 
-std::uint64_t token_of(Slot slot, const Entry& e) { return std::uint64_t{e.hash} << 32 | slot; }
+std::uint64_t token_of(Slot slot, const Entry& e) {
+  return std::uint64_t{e.hash} << 32 | slot;
+}
 
 }  // namespace
 
@@ -55,8 +61,10 @@ void Commit::stored(Slot slot, Difference difference, Time now) {
 
 void Commit::ended(Slot slot) {
   store_.end(slot);
-  if (store_[slot].is(entry::in_kernel)) store_.queue_write(slot);
-  else store_.unqueue_write(slot);
+  if (store_[slot].is(entry::in_kernel))
+    store_.queue_write(slot);
+  else
+    store_.unqueue_write(slot);
 }
 
 void Commit::vanished(Slot slot) {
@@ -103,18 +111,21 @@ void Commit::step_down(Group& group) {
   group.anticipated = false;
   std::erase_if(walks_, of_group);
   std::erase_if(settling_, of_group);
-  if (settling_.empty()) settle_at_.reset();   // or it stays in the past, and the shell has nothing but timers to serve
+  if (settling_.empty()) settle_at_.reset();  // or it stays in the past, and the shell has nothing but timers to serve
 }
 
-void Commit::commit_all(Group& group) { start_walk(group); }
+void Commit::commit_all(Group& group) {
+  start_walk(group);
+}
 
-// --- writing ----------------------------------------------------------------------------------------------------------
+// --- writing
+// ----------------------------------------------------------------------------------------------------------
 
 /// A whole entry for the kernel; notes in the table what the kernel will have then.
 void Commit::fill(Slot slot, Time now, KernelWrite& out) {
   Entry& e = store_[slot];
   const bool standby = store_.group_of(e).role != Role::master && policy_ == common::CommitPolicy::continuous;
-  out.op = e.is(entry::rebind) ? KernelWrite::Op::replace
+  out.op = e.is(entry::rebind)      ? KernelWrite::Op::replace
            : e.is(entry::in_kernel) ? KernelWrite::Op::update
                                     : KernelWrite::Op::create_or_update;
   out.flow = decode(store_.table.record(slot));
@@ -208,7 +219,8 @@ void Commit::refused(const KernelResult& result) {
   store_.queue_write(slot);
 }
 
-// --- time -------------------------------------------------------------------------------------------------------------
+// --- time
+// -------------------------------------------------------------------------------------------------------------
 
 void Commit::renew_leases(Time now) {
   const auto steps = static_cast<std::size_t>(kLeaseWalk / kLeaseStep);
@@ -224,10 +236,10 @@ void Commit::renew_leases(Time now) {
     if (group.role != Role::backup || !group.replicated) continue;
     // What an earlier mastership left behind waits for the peer's walk, unless there is no peer that walks.
     if (e.generation != group.generation && group.replica.epoch != 0) continue;
-    e.clear(entry::refused | entry::retried);   // once a walk, the kernel may have room again
+    e.clear(entry::refused | entry::retried);  // once a walk, the kernel may have room again
     if (!lacks(lease_cursor_, now)) continue;
-    const bool as_wanted = !e.is(entry::behind | entry::rebind) &&
-                           (e.is(entry::liberal) || !is_tcp(store_.table.record(lease_cursor_)));
+    const bool as_wanted =
+        !e.is(entry::behind | entry::rebind) && (e.is(entry::liberal) || !is_tcp(store_.table.record(lease_cursor_)));
     if (e.is(entry::in_kernel) && as_wanted) {
       e.set(entry::retime);
       ++store_.counters[Counter::leases_renewed];
@@ -264,6 +276,8 @@ void Commit::tick(Time now) {
   lease_at_ = now + kLeaseStep;
 }
 
-common::Deadline Commit::deadline() const { return common::earliest(settle_at_, lease_at_); }
+common::Deadline Commit::deadline() const {
+  return common::earliest(settle_at_, lease_at_);
+}
 
 }  // namespace syncd

@@ -1,9 +1,9 @@
 #pragma once
 // Flows of the peer on their way into our kernel.
 //
-// continuous: every record is written as it comes, with a timeout of at least a lease, because no packets refresh an entry
-// on a standby; the lease is renewed while the peer has the flow. After a takeover the timeouts that are still ours are set
-// to the flow's own, and nothing is created then: what has ended meanwhile must not come back.
+// continuous: every record is written as it comes, with a timeout of at least a lease, because no packets refresh an
+// entry on a standby; the lease is renewed while the peer has the flow. After a takeover the timeouts that are still
+// ours are set to the flow's own, and nothing is created then: what has ended meanwhile must not come back.
 // on-takeover: records wait in the table until a takeover is near (anticipate) or here (take_over).
 // be_liberal is written with every TCP entry: the window moved on while the entry was not ours.
 #include <optional>
@@ -42,8 +42,8 @@ class Commit {
   void vanished(Slot slot);
 
   void anticipate(Group& group, bool on);
-  /// We are master from now on: write what the kernel lacks. `whole`: the replica has been kept up to its end, so that with
-  /// the continuous policy all that the kernel lacks is in line already, however large the table.
+  /// We are master from now on: write what the kernel lacks. `whole`: the replica has been kept up to its end, so that
+  /// with the continuous policy all that the kernel lacks is in line already, however large the table.
   void take_over(Group& group, bool whole, common::Time now);
   void step_down(Group& group);
   /// Everything, now: an operator asks.
@@ -77,8 +77,8 @@ class Commit {
 
   Store& store_;
   common::CommitPolicy policy_;
-  std::vector<Walk> walks_;                ///< takeovers that write from the table
-  std::vector<Walk> settling_;             ///< takeovers whose timeouts are being set
+  std::vector<Walk> walks_;     ///< takeovers that write from the table
+  std::vector<Walk> settling_;  ///< takeovers whose timeouts are being set
   common::Deadline settle_at_, lease_at_;
   Slot lease_cursor_ = 0;
   std::uint64_t failures_ = 0;

@@ -23,9 +23,15 @@ void Engine::step(const Event& event, Time now, Actions& out) {
   state_->advance(now, out);
 }
 
-std::optional<Time> Engine::deadline() const { return state_->deadline(); }
-bool Engine::kernel_pending() const { return state_->commit.pending(); }
-Status Engine::status(Time now) const { return state_->status(now); }
+std::optional<Time> Engine::deadline() const {
+  return state_->deadline();
+}
+bool Engine::kernel_pending() const {
+  return state_->commit.pending();
+}
+Status Engine::status(Time now) const {
+  return state_->status(now);
+}
 
 void Engine::poll_kernel(Time now, std::size_t most, std::vector<KernelWrite>& out) {
   state_->commit.poll(now, most, out);
@@ -44,7 +50,8 @@ bool Engine::poll_datagram(Time now, Datagram& out) {
   return s.link.next_copy(out);
 }
 
-// --- events -----------------------------------------------------------------------------------------------------------
+// --- events
+// -----------------------------------------------------------------------------------------------------------
 
 void Engine::State::configure() {
   store.groups.configure(config);
@@ -143,9 +150,14 @@ void Engine::State::on_peer_state(const PeerState& state, Time now) {
 void Engine::State::on_dumped(const FlowsDumped& dumped, Time now) {
   if (dumped.dump != last_dump) return;
   switch (dump_for) {
-    case DumpFor::nobody: return;
-    case DumpFor::observer: observer.on_dumped(dumped.flows, dumped.last, dumped.failed, now); break;
-    case DumpFor::verify: verify.on_dumped(dumped.flows, dumped.last, dumped.failed); break;
+    case DumpFor::nobody:
+      return;
+    case DumpFor::observer:
+      observer.on_dumped(dumped.flows, dumped.last, dumped.failed, now);
+      break;
+    case DumpFor::verify:
+      verify.on_dumped(dumped.flows, dumped.last, dumped.failed);
+      break;
   }
   if (dumped.last || dumped.failed) dump_for = DumpFor::nobody;
 }
@@ -172,13 +184,16 @@ void Engine::State::on_request(const RequestReceived& event, Time now, Actions& 
 void Engine::State::resync(Time now) {
   observer.want_dump(now);
   for (Group& group : store.groups) {
-    if (group.role == Role::master && group.replicated) sender.begin_stream(group);
-    else receiver.stop_following(group);
+    if (group.role == Role::master && group.replicated)
+      sender.begin_stream(group);
+    else
+      receiver.stop_following(group);
   }
   peer.tell_now(now);
 }
 
-// --- time -------------------------------------------------------------------------------------------------------------
+// --- time
+// -------------------------------------------------------------------------------------------------------------
 
 void Engine::State::advance_link(Time now, Actions& out) {
   const common::LinkState state = link.state(now);
@@ -186,18 +201,24 @@ void Engine::State::advance_link(Time now, Actions& out) {
   const bool was_up = link_was == common::LinkState::up;
   link_was = state;
   switch (state) {
-    case common::LinkState::up: out.push_back(Log{Log::Level::info, "link_up", config.peer + " is heard on the sync link"}); break;
-    case common::LinkState::refused: out.push_back(Log{Log::Level::error, "link_refused", link.refusal(now)}); break;
+    case common::LinkState::up:
+      out.push_back(Log{Log::Level::info, "link_up", config.peer + " is heard on the sync link"});
+      break;
+    case common::LinkState::refused:
+      out.push_back(Log{Log::Level::error, "link_refused", link.refusal(now)});
+      break;
     case common::LinkState::down:
       if (was_up)
         out.push_back(Log{Log::Level::warning, "link_down", config.peer + " is not heard on the sync link any more"});
       break;
-    case common::LinkState::none: break;
+    case common::LinkState::none:
+      break;
   }
   if (was_up) sender.suspend();
   store.apart = state != common::LinkState::up;
   met_until.reset();
-  if (!store.apart) met_until = now + kMeetingTime;
+  if (!store.apart)
+    met_until = now + kMeetingTime;
   else if (was_up)
     for (Group& group : store.groups) group.made_apart = 0;
 }
@@ -258,7 +279,8 @@ std::optional<Time> Engine::State::deadline() const {
   return at;
 }
 
-// --- datagrams --------------------------------------------------------------------------------------------------------
+// --- datagrams
+// --------------------------------------------------------------------------------------------------------
 
 /// State, acknowledgements, and what verify has to say.
 bool Engine::State::compose_control(Time now) {

@@ -19,9 +19,12 @@ Status Engine::State::status(Time now) const {
   s.counters = store.counters.named();
   const bool up = s.link == common::LinkState::up;
   bool whole = true;
-  if (s.link == common::LinkState::none) s.reasons.push_back("no sync link is configured");
-  else if (const std::string refusal = link.refusal(now); !refusal.empty()) s.reasons.push_back(refusal);
-  else if (!up) s.reasons.push_back(config.peer + " is not heard on the sync link");
+  if (s.link == common::LinkState::none)
+    s.reasons.push_back("no sync link is configured");
+  else if (const std::string refusal = link.refusal(now); !refusal.empty())
+    s.reasons.push_back(refusal);
+  else if (!up)
+    s.reasons.push_back(config.peer + " is not heard on the sync link");
   for (const Group& g : store.groups) {
     if (!g.replicated) continue;
     const bool master = g.role == Role::master;
@@ -46,28 +49,32 @@ Status Engine::State::status(Time now) const {
 }
 
 std::string to_string(const Event& event) {
-  return std::visit(
-      common::Overload{
-          [](const Tick&) -> std::string { return "Tick"; },
-          [](const DatagramReceived& e) { return fmt::format("DatagramReceived {} bytes on link {}", e.bytes.size(), e.link); },
-          [](const LinkChanged& e) { return fmt::format("LinkChanged {} {}", e.link, e.usable ? "usable" : "unusable"); },
-          [](const FlowsChanged& e) { return fmt::format("FlowsChanged {}", e.changes.size()); },
-          [](const FlowsDumped& e) {
-            return fmt::format("FlowsDumped {}: {}{}{}", e.dump, e.flows.size(), e.last ? " last" : "", e.failed ? " failed" : "");
-          },
-          [](const EventsLost&) -> std::string { return "EventsLost"; },
-          [](const EventsSynced& e) { return fmt::format("EventsSynced {}", e.request); },
-          [](const KernelRefused& e) { return fmt::format("KernelRefused {}", e.results.size()); },
-          [](const KernelFlushed& e) { return fmt::format("KernelFlushed {}", e.request); },
-          [](const OwnAddresses& e) { return fmt::format("OwnAddresses {}", e.addresses.size()); },
-          [](const NotifyReceived& e) { return "NotifyReceived " + common::encode(e.message); },
-          [](const NotifyConnected&) -> std::string { return "NotifyConnected"; },
-          [](const NotifyDisconnected&) -> std::string { return "NotifyDisconnected"; },
-          [](const RequestReceived& e) { return "RequestReceived " + e.request.verb; },
-          [](const Stop&) -> std::string { return "Stop"; },
-          [](const Reload&) -> std::string { return "Reload"; },
-      },
-      event);
+  return std::visit(common::Overload{
+                        [](const Tick&) -> std::string { return "Tick"; },
+                        [](const DatagramReceived& e) {
+                          return fmt::format("DatagramReceived {} bytes on link {}", e.bytes.size(), e.link);
+                        },
+                        [](const LinkChanged& e) {
+                          return fmt::format("LinkChanged {} {}", e.link, e.usable ? "usable" : "unusable");
+                        },
+                        [](const FlowsChanged& e) { return fmt::format("FlowsChanged {}", e.changes.size()); },
+                        [](const FlowsDumped& e) {
+                          return fmt::format("FlowsDumped {}: {}{}{}", e.dump, e.flows.size(), e.last ? " last" : "",
+                                             e.failed ? " failed" : "");
+                        },
+                        [](const EventsLost&) -> std::string { return "EventsLost"; },
+                        [](const EventsSynced& e) { return fmt::format("EventsSynced {}", e.request); },
+                        [](const KernelRefused& e) { return fmt::format("KernelRefused {}", e.results.size()); },
+                        [](const KernelFlushed& e) { return fmt::format("KernelFlushed {}", e.request); },
+                        [](const OwnAddresses& e) { return fmt::format("OwnAddresses {}", e.addresses.size()); },
+                        [](const NotifyReceived& e) { return "NotifyReceived " + common::encode(e.message); },
+                        [](const NotifyConnected&) -> std::string { return "NotifyConnected"; },
+                        [](const NotifyDisconnected&) -> std::string { return "NotifyDisconnected"; },
+                        [](const RequestReceived& e) { return "RequestReceived " + e.request.verb; },
+                        [](const Stop&) -> std::string { return "Stop"; },
+                        [](const Reload&) -> std::string { return "Reload"; },
+                    },
+                    event);
 }
 
 std::string to_string(const Action& action) {

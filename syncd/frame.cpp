@@ -40,16 +40,22 @@ std::optional<common::Term> read_term(ByteReader& r, const Names& names) {
   common::Term term;
   term.counter = r.varint();
   switch (r.u8()) {
-    case kNobody: break;
-    case kSender: term.node = names.sender; break;
-    case kReceiver: term.node = names.receiver; break;
+    case kNobody:
+      break;
+    case kSender:
+      term.node = names.sender;
+      break;
+    case kReceiver:
+      term.node = names.receiver;
+      break;
     case kNamed: {
       const std::size_t size = r.u8();
       if (size > kMaxNodeName) return std::nullopt;
       term.node = r.text(size);
       break;
     }
-    default: return std::nullopt;
+    default:
+      return std::nullopt;
   }
   return term;
 }
@@ -151,7 +157,7 @@ std::expected<void, FrameError> read_block(std::uint8_t type, ByteView body, con
       return {};
     }
   }
-  ++frame.unknown_blocks;   // of a newer peer: it knows that we may not know it
+  ++frame.unknown_blocks;  // of a newer peer: it knows that we may not know it
   return {};
 }
 
@@ -159,12 +165,18 @@ std::expected<void, FrameError> read_block(std::uint8_t type, ByteView body, con
 
 std::string_view to_string(FrameError error) {
   switch (error) {
-    case FrameError::truncated: return "frame_truncated";
-    case FrameError::ack_form: return "frame_ack_form";
-    case FrameError::data_form: return "frame_data_form";
-    case FrameError::state_form: return "frame_state_form";
-    case FrameError::flows_form: return "frame_flows_form";
-    case FrameError::verify_form: return "frame_verify_form";
+    case FrameError::truncated:
+      return "frame_truncated";
+    case FrameError::ack_form:
+      return "frame_ack_form";
+    case FrameError::data_form:
+      return "frame_data_form";
+    case FrameError::state_form:
+      return "frame_state_form";
+    case FrameError::flows_form:
+      return "frame_flows_form";
+    case FrameError::verify_form:
+      return "frame_verify_form";
   }
   return "";
 }
@@ -254,7 +266,8 @@ void FrameWriter::state(const PeerState& state) {
   const std::size_t count_at = out_.size();
   w.u8(0);
   for (std::size_t i = 0; i < std::min(state.groups.size(), kMaxGroups); ++i) {
-    if (out_.size() + kMaxGroupState > kMaxPayload) break;   // terms with long names of third nodes: the first groups count
+    if (out_.size() + kMaxGroupState > kMaxPayload)
+      break;  // terms with long names of third nodes: the first groups count
     const GroupState& g = state.groups[i];
     out_[count_at] = static_cast<std::byte>(i + 1);
     w.u64(g.group);

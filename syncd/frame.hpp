@@ -20,17 +20,18 @@
 
 namespace syncd {
 
-/// Of acknowledgements: how far beyond the first missing sequence a receiver keeps account; the sender's window is below.
+/// Of acknowledgements: how far beyond the first missing sequence a receiver keeps account; the sender's window is
+/// below.
 inline constexpr std::size_t kAckBits = 512;
 /// Statements of groups in one datagram: with 32 it stays well below kMaxPayload.
 inline constexpr std::size_t kMaxGroups = 32;
 
 enum class FrameError : std::uint8_t {
   truncated,
-  ack_form,        ///< bitmap too long or with a zero byte at its end
-  data_form,       ///< sequence 0 or below the low mark
-  state_form,      ///< too many groups, or a value out of its enumeration
-  flows_form,      ///< a block of flows without sequence or epoch
+  ack_form,    ///< bitmap too long or with a zero byte at its end
+  data_form,   ///< sequence 0 or below the low mark
+  state_form,  ///< too many groups, or a value out of its enumeration
+  flows_form,  ///< a block of flows without sequence or epoch
   verify_form,
 };
 inline constexpr std::size_t kFrameErrors = 6;
@@ -45,21 +46,21 @@ struct Ack {
 
 /// What a node says of one group, to its peer.
 struct GroupState {
-  std::uint64_t group = 0;                ///< hash of the name
+  std::uint64_t group = 0;  ///< hash of the name
   /// As master: the stream of this group's flows. `epoch` numbers it within the sender's incarnation; 0: not master.
   std::uint32_t epoch = 0;
-  common::Term term;                      ///< of the mastership that is streamed
-  bool all_sent = false;                  ///< the receiver has acknowledged everything that there was at the beginning
-  bool drained = false;                   ///< gate shut, and the receiver has acknowledged everything there is
+  common::Term term;      ///< of the mastership that is streamed
+  bool all_sent = false;  ///< the receiver has acknowledged everything that there was at the beginning
+  bool drained = false;   ///< gate shut, and the receiver has acknowledged everything there is
   /// As receiver: the peer's epoch whose records are applied; 0: none.
   std::uint32_t following = 0;
-  std::optional<common::GroupReport> report;   ///< vrrpd's statement; `report->group` stays empty on the link
+  std::optional<common::GroupReport> report;  ///< vrrpd's statement; `report->group` stays empty on the link
   bool operator==(const GroupState&) const = default;
 };
 
 struct PeerState {
-  std::uint64_t serial = 0;               ///< one more with each that this process tells, in whatever session
-  std::uint64_t config = 0;               ///< hash of the configuration's digest
+  std::uint64_t serial = 0;  ///< one more with each that this process tells, in whatever session
+  std::uint64_t config = 0;  ///< hash of the configuration's digest
   std::vector<GroupState> groups;
   bool operator==(const PeerState&) const = default;
 };
@@ -67,8 +68,8 @@ struct PeerState {
 /// Asks for, or brings, a part of what the peer has in its kernel (verify.hpp).
 struct VerifyAsk {
   std::uint64_t run = 0;
-  std::uint32_t chunk = 0;                ///< first wanted
-  std::uint32_t count = 0;                ///< 0: the run is over, forget it
+  std::uint32_t chunk = 0;  ///< first wanted
+  std::uint32_t count = 0;  ///< 0: the run is over, forget it
   bool operator==(const VerifyAsk&) const = default;
 };
 struct VerifyPart {
@@ -83,11 +84,11 @@ struct FlowsBlock {
 };
 
 struct Frame {
-  bool ack_now = false;     ///< acknowledge this at once: somebody waits
-  bool probe = false;       ///< tell your state at once
-  bool answer = false;      ///< state that a probe asked for
+  bool ack_now = false;  ///< acknowledge this at once: somebody waits
+  bool probe = false;    ///< tell your state at once
+  bool answer = false;   ///< state that a probe asked for
   std::optional<Ack> ack;
-  std::uint64_t sequence = 0, low = 0;   ///< 0: no flows inside
+  std::uint64_t sequence = 0, low = 0;  ///< 0: no flows inside
   std::vector<FlowsBlock> flows;
   std::optional<PeerState> state;
   std::optional<VerifyAsk> ask;

@@ -17,39 +17,39 @@ enum class Role : std::uint8_t { unknown, backup, master };
 
 struct Group {
   std::string name;
-  std::uint64_t id = 0;             ///< hash of the name, for the link
-  bool replicated = true;           ///< among `sync.groups`
+  std::uint64_t id = 0;    ///< hash of the name, for the link
+  bool replicated = true;  ///< among `sync.groups`
   Role role = Role::unknown;
-  common::Term told;                ///< newest that our own vrrpd has told of
-  common::Term newest;              ///< newest that anybody has told of
-  common::Term rival;               ///< newer claim of the peer that we have drained for
+  common::Term told;    ///< newest that our own vrrpd has told of
+  common::Term newest;  ///< newest that anybody has told of
+  common::Term rival;   ///< newer claim of the peer that we have drained for
   /// The term whose connections we hold to the last one: as its master, or as a replica that was completed.
   common::Term held;
   /// Entries with another generation belong to an earlier stream or role: their versions mean nothing.
   std::uint16_t generation = 1;
-  bool anticipated = false;         ///< a takeover may be near
-  std::uint64_t made_apart = 0;     ///< see common::GroupReport
-  std::uint64_t flows = 0;          ///< entries that are not gone
-  std::uint64_t in_kernel = 0;      ///< of these, as far as we know
+  bool anticipated = false;      ///< a takeover may be near
+  std::uint64_t made_apart = 0;  ///< see common::GroupReport
+  std::uint64_t flows = 0;       ///< entries that are not gone
+  std::uint64_t in_kernel = 0;   ///< of these, as far as we know
 
   /// Ours to the peer, while we are master.
   struct Stream {
-    std::uint32_t epoch = 0;        ///< 0: none
-    bool followed = false;          ///< the peer has said that it applies this epoch
-    bool walking = false;           ///< the walk over all flows is not at its end
-    bool all_sent = false;          ///< the peer has acknowledged all of the walk
+    std::uint32_t epoch = 0;  ///< 0: none
+    bool followed = false;    ///< the peer has said that it applies this epoch
+    bool walking = false;     ///< the walk over all flows is not at its end
+    bool all_sent = false;    ///< the peer has acknowledged all of the walk
     bool drained = false;
-    std::uint64_t mark = 0;         ///< in the line of what is to be sent: the walk's end
+    std::uint64_t mark = 0;  ///< in the line of what is to be sent: the walk's end
     Slot cursor = 0;
-    std::uint64_t sent = 0;         ///< flows in this walk
+    std::uint64_t sent = 0;  ///< flows in this walk
   } stream;
 
   /// The peer's, while we are backup.
   struct Replica {
-    std::uint32_t epoch = 0;        ///< of the peer's stream that we apply; 0: none
-    std::uint32_t highest = 0;      ///< newest epoch of the peer's incarnation that we ever applied: none is taken up twice
+    std::uint32_t epoch = 0;    ///< of the peer's stream that we apply; 0: none
+    std::uint32_t highest = 0;  ///< newest epoch of the peer's incarnation that we ever applied: none is taken up twice
     common::Term term;
-    bool complete = false;          ///< the peer's walk has ended, and what it did not have is swept
+    bool complete = false;  ///< the peer's walk has ended, and what it did not have is swept
     bool sweeping = false;
     Slot cursor = 0;
   } replica;
@@ -57,7 +57,8 @@ struct Group {
 
 class Groups {
  public:
-  /// Keeps the state of groups whose names stay; their order may not change what entries say, so that names only append.
+  /// Keeps the state of groups whose names stay; their order may not change what entries say, so that names only
+  /// append.
   void configure(const common::Config& config);
 
   Group& operator[](std::size_t i) { return all_[i]; }

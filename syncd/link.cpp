@@ -67,7 +67,8 @@ void Link::note_refusal(SessionError error, Time now) {
     case SessionError::stale_answer:
     case SessionError::unknown_session:
     case SessionError::forged:
-    case SessionError::replayed: break;   // noise, or forgery that must not change what we show
+    case SessionError::replayed:
+      break;  // noise, or forgery that must not change what we show
   }
 }
 
@@ -81,10 +82,12 @@ LinkState Link::state(Time now) const {
 std::string Link::refusal(Time now) const {
   if (state(now) != LinkState::refused) return {};
   switch (*refusal_) {
-    case SessionError::version: return "the peer speaks another version of the sync protocol: install the same steadynat on both routers";
+    case SessionError::version:
+      return "the peer speaks another version of the sync protocol: install the same steadynat on both routers";
     case SessionError::security_differs:
       return "one router has a sync key and the other `security: none`: use the same configuration file on both";
-    case SessionError::wrong_key: return "the peer's key is another one: copy the key file of one router to the other";
+    case SessionError::wrong_key:
+      return "the peer's key is another one: copy the key file of one router to the other";
     case SessionError::our_own_name:
       return "the other router runs as node " + node_ + " too: start one of them with another --node";
     case SessionError::unknown_peer:
@@ -97,7 +100,8 @@ std::string Link::refusal(Time now) const {
     case SessionError::stale_answer:
     case SessionError::unknown_session:
     case SessionError::forged:
-    case SessionError::replayed: break;
+    case SessionError::replayed:
+      break;
   }
   return {};
 }

@@ -1,6 +1,6 @@
 #pragma once
-// The way to the peer: the session, the configured links under it, and whether the peer is heard. Every datagram goes out
-// on all usable links at once; what comes twice is dropped by the session's replay window.
+// The way to the peer: the session, the configured links under it, and whether the peer is heard. Every datagram goes
+// out on all usable links at once; what comes twice is dropped by the session's replay window.
 #include <expected>
 #include <optional>
 #include <string>
@@ -65,7 +65,7 @@ class Link {
   common::Time greet_at_;
   int greetings_ = 0;
   common::Bytes outgoing_;
-  std::size_t copy_ = 0;               ///< next link to take a copy of outgoing_
+  std::size_t copy_ = 0;  ///< next link to take a copy of outgoing_
 };
 
 }  // namespace syncd

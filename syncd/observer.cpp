@@ -27,8 +27,8 @@ std::uint32_t seconds_after(Time now, std::uint32_t timeout) {
 
 std::size_t TimeoutGuide::kind(const Flow& flow) {
   if (flow.key.protocol == kTcp) return flow.tcp.state & 15u;
-  const std::size_t answered = (flow.status & status_bits::seen_reply ? 1u : 0u) +
-                               (flow.status & status_bits::assured ? 2u : 0u);
+  const std::size_t answered =
+      (flow.status & status_bits::seen_reply ? 1u : 0u) + (flow.status & status_bits::assured ? 2u : 0u);
   return (flow.key.protocol == kUdp ? 16u : 20u) + answered;
 }
 
@@ -43,7 +43,8 @@ std::uint32_t TimeoutGuide::full(const Flow& flow) const {
   return std::max(longest_[kind(flow)], flow.timeout);
 }
 
-// --- events -----------------------------------------------------------------------------------------------------------
+// --- events
+// -----------------------------------------------------------------------------------------------------------
 
 void Observer::on_changes(std::span<const FlowChange> changes, Time now) {
   for (const FlowChange& change : changes) {
@@ -62,7 +63,9 @@ void Observer::on_changes(std::span<const FlowChange> changes, Time now) {
         guide_.learn(change.flow);
         on_live(change.flow, false, now);
         break;
-      case ChangeKind::destroyed: on_destroyed(change.flow, now); break;
+      case ChangeKind::destroyed:
+        on_destroyed(change.flow, now);
+        break;
     }
   }
 }
@@ -84,7 +87,7 @@ void Observer::on_own_request(const FlowChange& change, Time now) {
   if (slot == kNoSlot) return;
   Entry& e = store_[slot];
   if (change.kind == ChangeKind::destroyed) return store_.set_in_kernel(e, false);
-  if (e.is(entry::gone)) return;   // the removal is on its way
+  if (e.is(entry::gone)) return;  // the removal is on its way
   const ByteView record = store_.table.record(slot);
   const auto layout = inspect(record);
   note_kernel(e, change.flow, layout ? timeout_of(record, *layout) : 0, now);
@@ -103,8 +106,10 @@ void Observer::on_live(const Flow& flow, bool from_dump, Time now) {
   // An event is newer than what the dump read, whatever order they were delivered in.
   if (from_dump && e.seen == store_.dump_number) return;
   e.seen = store_.dump_number;
-  if (store_.group_of(e).role == Role::master) on_live_own(slot, flow, from_dump, now);
-  else on_live_copy(slot, flow, from_dump, now);
+  if (store_.group_of(e).role == Role::master)
+    on_live_own(slot, flow, from_dump, now);
+  else
+    on_live_copy(slot, flow, from_dump, now);
 }
 
 void Observer::on_live_unknown(const Flow& flow, std::uint32_t hash, bool from_dump, Time now) {
@@ -149,9 +154,12 @@ void Observer::on_live_own(Slot slot, const Flow& flow, bool from_dump, Time now
   if (was_gone) store_.revive(slot, record.view());
   e.clear(entry::found | entry::behind | entry::rebind | entry::retime | entry::refused | entry::retried);
   // A packet made the kernel say this, so its timeout is the kernel's own again. A dump knows no full timeout.
-  if (!from_dump) e.clear(entry::leased);
-  else if (same) return;
-  else set_timeout(record, guide_.full(flow));
+  if (!from_dump)
+    e.clear(entry::leased);
+  else if (same)
+    return;
+  else
+    set_timeout(record, guide_.full(flow));
   store_.table.set_record(slot, record.view());
   if (same) return;
   if (from_dump) ++store_.counters[Counter::reconciled_missing];
@@ -173,8 +181,10 @@ void Observer::on_live_copy(Slot slot, const Flow& flow, bool from_dump, Time no
     if (!from_dump) store_.table.set_record(slot, record.view());
     return;
   }
-  if (!same_binding(old, *old_layout, record.view(), *layout)) e.set(entry::rebind);
-  else if (!known) e.set(entry::behind);
+  if (!same_binding(old, *old_layout, record.view(), *layout))
+    e.set(entry::rebind);
+  else if (!known)
+    e.set(entry::behind);
 }
 
 void Observer::on_destroyed(const Flow& flow, Time now) {
@@ -195,14 +205,17 @@ void Observer::on_destroyed(const Flow& flow, Time now) {
   sender_.ended(slot, now);
 }
 
-// --- dumps ------------------------------------------------------------------------------------------------------------
+// --- dumps
+// ------------------------------------------------------------------------------------------------------------
 
 void Observer::on_lost(Time now) {
   ++store_.counters[Counter::events_lost];
   in_step_ = false;
   // What a running dump has shown already may have changed since.
-  if (dumping_ || sweeping_) again_ = true;
-  else want_dump(now);
+  if (dumping_ || sweeping_)
+    again_ = true;
+  else
+    want_dump(now);
 }
 
 void Observer::dump_started(Time now) {
@@ -230,8 +243,10 @@ void Observer::on_dumped(std::span<const Flow> flows, bool last, bool failed, Ti
   for (const Flow& flow : flows)
     if (one_family(flow) && is_ours(flow)) guide_.learn(flow);
   for (const Flow& flow : flows) {
-    if (one_family(flow)) on_live(flow, true, now);
-    else ++store_.counters[Counter::mixed_families];
+    if (one_family(flow))
+      on_live(flow, true, now);
+    else
+      ++store_.counters[Counter::mixed_families];
   }
   if (failed) {
     ++store_.counters[Counter::dumps_failed];

@@ -2,14 +2,14 @@
 // What our own kernel says. As master of a group its events are the truth that goes to the peer. As backup its entries
 // are copies: they are compared, never sent, and their end is no end of the flow.
 //
-// Events may be lost (the kernel says so) and dumps are fuzzy but never miss an entry that stands still. So after a loss,
-// at start and after a takeover a dump runs beside the events: what it shows is taken in, and what it did not show, and no
-// event touched meanwhile, is gone.
+// Events may be lost (the kernel says so) and dumps are fuzzy but never miss an entry that stands still. So after a
+// loss, at start and after a takeover a dump runs beside the events: what it shows is taken in, and what it did not
+// show, and no event touched meanwhile, is gone.
+#include <tsl/robin_set.h>
+
 #include <array>
 #include <optional>
 #include <span>
-
-#include <tsl/robin_set.h>
 
 #include "common/time.hpp"
 #include "syncd/commit.hpp"
@@ -29,8 +29,8 @@ inline constexpr common::Duration kDumpAfterTakeover = std::chrono::seconds(2);
 /// Endings during one dump; more of them, and the dump is made once more.
 inline constexpr std::size_t kMaxEndedMeanwhile = 262144;
 
-/// The longest timeout seen of each kind of flow. An event tells the full timeout of a state, a dump only what is left of
-/// it; a flow known by dump alone is given what others of its kind have.
+/// The longest timeout seen of each kind of flow. An event tells the full timeout of a state, a dump only what is left
+/// of it; a flow known by dump alone is given what others of its kind have.
 class TimeoutGuide {
  public:
   void learn(const Flow& flow);
@@ -80,7 +80,7 @@ class Observer {
   bool dumping_ = false, sweeping_ = false, again_ = false;
   bool in_step_ = false, dumped_once_ = false;
   Slot cursor_ = 0;
-  tsl::robin_set<std::uint32_t> ended_meanwhile_;   ///< hashes: what ended while a dump that may still show it was read
+  tsl::robin_set<std::uint32_t> ended_meanwhile_;  ///< hashes: what ended while a dump that may still show it was read
 };
 
 }  // namespace syncd

@@ -1,6 +1,6 @@
 #pragma once
-// Which group a flow of the kernel belongs to, if any. What no group covers is never touched; what belongs to one router
-// alone (its own addresses, its VRRP, its link) would be wrong on the other.
+// Which group a flow of the kernel belongs to, if any. What no group covers is never touched; what belongs to one
+// router alone (its own addresses, its VRRP, its link) would be wrong on the other.
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -25,17 +25,17 @@ class Ownership {
  private:
   struct Cover {
     std::size_t group = 0;
-    std::vector<common::IpAddress> addresses;    ///< virtual
-    std::vector<common::Prefix> networks;        ///< protected, or translated
+    std::vector<common::IpAddress> addresses;  ///< virtual
+    std::vector<common::Prefix> networks;      ///< protected, or translated
   };
   bool covers(const Cover& cover, const Flow& flow) const;
   bool is_own(const common::IpAddress& address) const;
   void rebuild();
 
   std::vector<Cover> covers_;
-  bool only_one_ = false;                        ///< one group has everything that passes the router
+  bool only_one_ = false;  ///< one group has everything that passes the router
   std::vector<common::IpAddress> virtual_, link_, given_;
-  std::vector<std::uint32_t> own_v4_;            ///< without the virtual ones
+  std::vector<std::uint32_t> own_v4_;  ///< without the virtual ones
   std::vector<common::IpAddress> own_v6_;
 };
 

@@ -9,7 +9,9 @@ namespace syncd {
 using common::Deadline;
 using common::Time;
 
-bool holds_everything(const Group& group) { return !group.newest.valid() || group.held == group.newest; }
+bool holds_everything(const Group& group) {
+  return !group.newest.valid() || group.held == group.newest;
+}
 
 Peer::Peer(Store& store, const common::Config& config, Time now) : store_(store), tell_at_(now), report_at_(now) {
   configure(config);
@@ -20,7 +22,8 @@ void Peer::configure(const common::Config& config) {
   config_hash_ = stable_hash(config.digest);
 }
 
-// --- what we tell -----------------------------------------------------------------------------------------------------
+// --- what we tell
+// -----------------------------------------------------------------------------------------------------
 
 void Peer::local_report(const common::LocalReport& report, Time now) {
   local_.clear();
@@ -72,15 +75,18 @@ PeerState Peer::state_to_tell(Time now) {
   return state;
 }
 
-void Peer::told(Time now) { tell_at_ = now + kKeepalive; }
+void Peer::told(Time now) {
+  tell_at_ = now + kKeepalive;
+}
 
-// --- what we are told -------------------------------------------------------------------------------------------------
+// --- what we are told
+// -------------------------------------------------------------------------------------------------
 
 bool Peer::on_state(PeerState state) {
   // Not the datagram's counter: where both sides began a session, each may go on sending in another one.
   if (state.serial <= newest_serial_) return false;
   newest_serial_ = state.serial;
-  state.serial = 0;   // says nothing of the peer
+  state.serial = 0;  // says nothing of the peer
   if (said_ == state) return true;
   said_ = std::move(state);
   ++said_changes_;
@@ -104,7 +110,8 @@ const GroupState* Peer::said(const Group& group) const {
   return it == said_->groups.end() ? nullptr : &*it;
 }
 
-// --- reports ----------------------------------------------------------------------------------------------------------
+// --- reports
+// ----------------------------------------------------------------------------------------------------------
 
 common::PeerReport Peer::make_report(common::LinkState link, std::uint64_t backlog) const {
   common::PeerReport report;

@@ -46,7 +46,7 @@ bool Receiver::consider(Group& group, const GroupState& said) {
   if (group.role != Role::backup || !group.replicated) return false;
   if (said.epoch == 0) {
     if (replica.epoch == 0) return false;
-    replica.epoch = 0;   // it is master no more; a sweep that has begun goes on
+    replica.epoch = 0;  // it is master no more; a sweep that has begun goes on
     return true;
   }
   if (said.term < group.told) {
@@ -65,21 +65,24 @@ bool Receiver::consider(Group& group, const GroupState& said) {
     return false;
   }
   if (said.epoch <= replica.highest) return false;
-  replica = {.epoch = said.epoch, .highest = said.epoch, .term = said.term, .complete = false, .sweeping = false,
-             .cursor = 0};
+  replica = {
+      .epoch = said.epoch, .highest = said.epoch, .term = said.term, .complete = false, .sweeping = false, .cursor = 0};
   group.held = {};
   ++group.generation;
   ++store_.counters[Counter::bulks_received];
   return true;
 }
 
-// --- datagrams --------------------------------------------------------------------------------------------------------
+// --- datagrams
+// --------------------------------------------------------------------------------------------------------
 
 void Receiver::skip_to(std::uint64_t base) {
   if (base <= base_) return;
   const std::uint64_t by = base - base_;
-  if (by >= kAckBits) beyond_.reset();
-  else beyond_ >>= by;
+  if (by >= kAckBits)
+    beyond_.reset();
+  else
+    beyond_ >>= by;
   base_ = base;
   advance();
 }
@@ -108,16 +111,20 @@ void Receiver::on_data(const Frame& frame, Time now) {
     return;
   }
   ++unacknowledged_;
-  if (frame.ack_now || unacknowledged_ >= kAckEvery) ack_at_ = now;
-  else ack_at_ = common::earliest(ack_at_, now + kAckDelay);
+  if (frame.ack_now || unacknowledged_ >= kAckEvery)
+    ack_at_ = now;
+  else
+    ack_at_ = common::earliest(ack_at_, now + kAckDelay);
   if (sequence <= base_ || beyond_.test(sequence - base_ - 1)) {
     ++store_.counters[Counter::duplicates];
     return;
   }
   for (const FlowsBlock& block : frame.flows) {
     Group* group = store_.groups.follower_of(block.epoch);
-    if (group == nullptr || group->role != Role::backup) ++store_.counters[Counter::stale_stream];
-    else apply(*group, block.records, sequence, now);
+    if (group == nullptr || group->role != Role::backup)
+      ++store_.counters[Counter::stale_stream];
+    else
+      apply(*group, block.records, sequence, now);
   }
   beyond_.set(sequence - base_ - 1);
   advance();
@@ -136,13 +143,15 @@ void Receiver::apply(Group& group, ByteView records, std::uint64_t sequence, Tim
     const auto layout = inspect(records);
     if (!layout) {
       store_.counters.add(layout.error());
-      return;   // where the next record begins, nobody knows
+      return;  // where the next record begins, nobody knows
     }
     copy_record(records, *layout, record);
     records = records.subspan(layout->size);
     ++store_.counters[layout->gone ? Counter::endings_received : Counter::flows_received];
-    if (layout->gone) apply_gone(index, record, sequence);
-    else apply_live(index, record, sequence, now);
+    if (layout->gone)
+      apply_gone(index, record, sequence);
+    else
+      apply_live(index, record, sequence, now);
   }
 }
 
@@ -168,8 +177,10 @@ bool Receiver::admit(Slot slot, std::size_t group, std::uint64_t sequence) {
 }
 
 void Receiver::bury(Slot slot, std::uint64_t sequence) {
-  if (may_be_overtaken(sequence)) store_.enqueue(slot, Queue::graves);
-  else store_.unqueue(slot);
+  if (may_be_overtaken(sequence))
+    store_.enqueue(slot, Queue::graves);
+  else
+    store_.unqueue(slot);
   store_.release(slot);
 }
 
@@ -217,7 +228,8 @@ void Receiver::apply_live(std::size_t group, const Record& record, std::uint64_t
   commit_.stored(slot, difference, now);
 }
 
-// --- sweeping ---------------------------------------------------------------------------------------------------------
+// --- sweeping
+// ---------------------------------------------------------------------------------------------------------
 
 bool Receiver::sweeping() const {
   return std::ranges::any_of(store_.groups, [](const Group& g) { return g.replica.sweeping; });
@@ -231,7 +243,8 @@ bool Receiver::sweep() {
     for (; replica.sweeping && replica.cursor < store_.table.end(); ++replica.cursor) {
       if (++looked_at > kSweepSlice) return false;
       const Entry& e = store_[replica.cursor];
-      if (!e.used() || e.is(entry::gone | entry::sentinel) || e.group != i || e.generation == group.generation) continue;
+      if (!e.used() || e.is(entry::gone | entry::sentinel) || e.group != i || e.generation == group.generation)
+        continue;
       ++store_.counters[Counter::swept];
       store_.unqueue(replica.cursor);
       commit_.ended(replica.cursor);

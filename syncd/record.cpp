@@ -16,8 +16,8 @@ constexpr unsigned kStatusTcp = 0x20, kStatusMark = 0x40, kStatusReply = 0x80;
 constexpr unsigned kReplySource = 1, kReplyDestination = 2, kReplySourcePort = 4, kReplyDestinationPort = 8;
 
 /// Bits of the status byte, from bit 0 on.
-constexpr std::array<std::uint32_t, 5> kStatusBits = {status_bits::seen_reply, status_bits::assured, status_bits::src_nat,
-                                                      status_bits::dst_nat, status_bits::seq_adjust};
+constexpr std::array<std::uint32_t, 5> kStatusBits = {
+    status_bits::seen_reply, status_bits::assured, status_bits::src_nat, status_bits::dst_nat, status_bits::seq_adjust};
 constexpr unsigned kStatusNat = 0x0c;
 
 unsigned protocol_code(std::uint8_t protocol, bool v6) {
@@ -59,7 +59,9 @@ class Pen {
   std::byte* at_;
 };
 
-unsigned byte_at(ByteView data, std::size_t at) { return std::to_integer<unsigned>(data[at]); }
+unsigned byte_at(ByteView data, std::size_t at) {
+  return std::to_integer<unsigned>(data[at]);
+}
 std::uint16_t u16_at(ByteView data, std::size_t at) {
   return static_cast<std::uint16_t>(byte_at(data, at) << 8 | byte_at(data, at + 1));
 }
@@ -73,14 +75,22 @@ IpAddress address_at(ByteView data, std::size_t at, bool v6) {
 unsigned icmp_answer(unsigned type, bool v6) {
   if (v6) return type == 128 ? 129 : type == 129 ? 128 : type;
   switch (type) {
-    case 8: return 0;
-    case 0: return 8;
-    case 13: return 14;
-    case 14: return 13;
-    case 15: return 16;
-    case 16: return 15;
-    case 17: return 18;
-    case 18: return 17;
+    case 8:
+      return 0;
+    case 0:
+      return 8;
+    case 13:
+      return 14;
+    case 14:
+      return 13;
+    case 15:
+      return 16;
+    case 16:
+      return 15;
+    case 17:
+      return 18;
+    case 18:
+      return 17;
   }
   return type;
 }
@@ -193,14 +203,22 @@ std::expected<std::size_t, RecordError> inspect_timeout(ByteView data, std::size
 
 std::string_view to_string(RecordError error) {
   switch (error) {
-    case RecordError::truncated: return "record_truncated";
-    case RecordError::reserved_bits: return "record_reserved_bits";
-    case RecordError::protocol_form: return "record_protocol_form";
-    case RecordError::zone_form: return "record_zone_form";
-    case RecordError::reply_form: return "record_reply_form";
-    case RecordError::tcp_form: return "record_tcp_form";
-    case RecordError::mark_form: return "record_mark_form";
-    case RecordError::timeout_form: return "record_timeout_form";
+    case RecordError::truncated:
+      return "record_truncated";
+    case RecordError::reserved_bits:
+      return "record_reserved_bits";
+    case RecordError::protocol_form:
+      return "record_protocol_form";
+    case RecordError::zone_form:
+      return "record_zone_form";
+    case RecordError::reply_form:
+      return "record_reply_form";
+    case RecordError::tcp_form:
+      return "record_tcp_form";
+    case RecordError::mark_form:
+      return "record_mark_form";
+    case RecordError::timeout_form:
+      return "record_timeout_form";
   }
   return "";
 }
@@ -293,7 +311,9 @@ std::expected<RecordLayout, RecordError> inspect(ByteView data) {
   return l;
 }
 
-FlowKey decode_key(ByteView record) { return key_from(record, key_layout(byte_at(record, 0))); }
+FlowKey decode_key(ByteView record) {
+  return key_from(record, key_layout(byte_at(record, 0)));
+}
 
 Flow decode(ByteView record) {
   const KeyLayout l = key_layout(byte_at(record, 0));

@@ -4,11 +4,10 @@
 //   head      1   bit 0 IPv6 | bits 1-2 protocol (0 explicit, 1 TCP, 2 UDP, 3 ICMP or ICMPv6) | bit 3 zone follows
 //                 | bits 4-6 zero | bit 7 gone: the flow has ended, nothing but the key follows (on the link only)
 //   protocol  0|1, zone 0|2, source 4|16, destination 4|16, source port 2, destination port 2         -- the key
-//   status    1   seen reply, assured, SNAT, DNAT, seqadj | bit 5 TCP follows | bit 6 mark follows | bit 7 reply follows
-//   reply     0|1+n  which of the four fields differ from the inverted original, then these fields
-//   TCP       0|3    state | flags of both directions, 3 bits each | window scales, 4 bits each
-//   mark      0|4
-//   timeout   1-5    LEB128: full timeout of the flow's state, in seconds; last, since no comparison counts it
+//   status    1   seen reply, assured, SNAT, DNAT, seqadj | bit 5 TCP follows | bit 6 mark follows | bit 7 reply
+//   follows reply     0|1+n  which of the four fields differ from the inverted original, then these fields TCP 0|3
+//   state | flags of both directions, 3 bits each | window scales, 4 bits each mark      0|4 timeout   1-5    LEB128:
+//   full timeout of the flow's state, in seconds; last, since no comparison counts it
 //
 // There is exactly one encoding of a flow, so that records and keys compare as bytes; anything else is refused.
 #include <array>
@@ -22,7 +21,8 @@
 
 namespace syncd {
 
-/// Longest key: IPv6 with explicit protocol and zone. Longest record: all of the reply, TCP, mark, five bytes of timeout.
+/// Longest key: IPv6 with explicit protocol and zone. Longest record: all of the reply, TCP, mark, five bytes of
+/// timeout.
 inline constexpr std::size_t kMaxKey = 40;
 inline constexpr std::size_t kMaxRecord = 90;
 inline constexpr std::byte kGone{0x80};
@@ -33,22 +33,22 @@ inline constexpr std::uint8_t kTcpFlagsCarried = 0x07;
 
 enum class RecordError : std::uint8_t {
   truncated,
-  reserved_bits,     ///< in the head, the reply mask or the TCP flags
-  protocol_form,     ///< explicit protocol that has a code of its own
-  zone_form,         ///< explicit zone 0
-  reply_form,        ///< an empty reply mask, or a field that is equal to what it would be without
-  tcp_form,          ///< TCP part on another protocol
-  mark_form,         ///< explicit mark 0
-  timeout_form,      ///< more than 32 bits, or longer than needed
+  reserved_bits,  ///< in the head, the reply mask or the TCP flags
+  protocol_form,  ///< explicit protocol that has a code of its own
+  zone_form,      ///< explicit zone 0
+  reply_form,     ///< an empty reply mask, or a field that is equal to what it would be without
+  tcp_form,       ///< TCP part on another protocol
+  mark_form,      ///< explicit mark 0
+  timeout_form,   ///< more than 32 bits, or longer than needed
 };
 std::string_view to_string(RecordError error);
 
 /// Where the parts of a record lie: offsets from its first byte.
 struct RecordLayout {
   std::uint8_t key_end = 0;
-  std::uint8_t reply_end = 0;     ///< status byte and reply lie between key_end and here
-  std::uint8_t tcp_begin = 0;     ///< equal to reply_end; has_tcp says whether three bytes are there
-  std::uint8_t state_end = 0;     ///< of all that comparisons count
+  std::uint8_t reply_end = 0;  ///< status byte and reply lie between key_end and here
+  std::uint8_t tcp_begin = 0;  ///< equal to reply_end; has_tcp says whether three bytes are there
+  std::uint8_t state_end = 0;  ///< of all that comparisons count
   std::uint8_t size = 0;
   bool has_tcp = false;
   bool gone = false;

@@ -29,7 +29,7 @@ void Roles::on_message(const common::NotifyMessage& message, bool link_up, Time 
                    if (group != nullptr && group->replicated) parts_.commit.anticipate(*group, m.on);
                  },
                  [&](const common::LocalReport& m) { parts_.peer.local_report(m, now); },
-                 [](const auto&) {},   // for the agent, or from a vrrpd that is newer than we are
+                 [](const auto&) {},  // for the agent, or from a vrrpd that is newer than we are
              },
              message);
   advance(link_up, now, out);
@@ -45,7 +45,8 @@ bool Roles::older(Group& group, const common::Term& term) {
   return false;
 }
 
-// --- whose the flows are ----------------------------------------------------------------------------------------------
+// --- whose the flows are
+// ----------------------------------------------------------------------------------------------
 
 void Roles::on_state(const std::string& name, common::GroupState state, common::Phase phase, const common::Term& term,
                      bool welcome, Time now) {
@@ -55,7 +56,7 @@ void Roles::on_state(const std::string& name, common::GroupState state, common::
     // A syncd that starts beside a working master finds everything in the kernel: nothing is to be written.
     return become_master(*group, term, !(welcome && group->role == Role::unknown), now);
   }
-  if (phase == common::Phase::claiming && group->role != Role::unknown) return;   // prepare has said, or will say, more
+  if (phase == common::Phase::claiming && group->role != Role::unknown) return;  // prepare has said, or will say, more
   become_backup(*group, now);
 }
 
@@ -63,7 +64,7 @@ void Roles::become_master(Group& group, const common::Term& term, bool take_over
   if (group.role != Role::master) group.made_apart = 0;
   if (group.role == Role::master) {
     group.held = term;
-    group.stream.drained = false;   // a departure was called off, or a rival was met and stays away
+    group.stream.drained = false;  // a departure was called off, or a rival was met and stays away
     return parts_.peer.tell_now(now);
   }
   group.role = Role::master;
@@ -94,7 +95,8 @@ void Roles::become_backup(Group& group, Time now) {
   parts_.peer.tell_now(now);
 }
 
-// --- taking over ------------------------------------------------------------------------------------------------------
+// --- taking over
+// ------------------------------------------------------------------------------------------------------
 
 void Roles::on_prepare(const common::Prepare& prepare, Time now, Actions& out) {
   Group* group = parts_.store.groups.find(prepare.group);
@@ -127,16 +129,16 @@ bool Roles::peer_still_drains(const Takeover& takeover, bool link_up, Time now) 
          said->report->phase == common::Phase::handing_over;
 }
 
-/// The peer claims a newer term, and our vrrpd has not said anything: it hangs, or is dead. The agent hears of the claim
-/// at the same time and shuts the gate; what passed it until then must still get across, or the peer breaks it.
+/// The peer claims a newer term, and our vrrpd has not said anything: it hangs, or is dead. The agent hears of the
+/// claim at the same time and shuts the gate; what passed it until then must still get across, or the peer breaks it.
 void Roles::review_rivals(bool link_up, Time now) {
   if (!link_up) return;
   for (std::size_t i = 0; i < parts_.store.groups.size(); ++i) {
     Group& group = parts_.store.groups[i];
     const GroupState* said = parts_.peer.said(group);
     if (group.role != Role::master || !group.replicated || said == nullptr || !said->report) continue;
-    const bool claims = said->report->state == common::GroupState::master ||
-                        said->report->phase == common::Phase::claiming;
+    const bool claims =
+        said->report->state == common::GroupState::master || said->report->phase == common::Phase::claiming;
     if (!claims || said->report->term <= group.told || said->report->term == group.rival) continue;
     group.rival = said->report->term;
     drains_.push_back({.group = i, .term = group.told, .until = now + kDrainWait, .begin = now + kGateShutsIn});
@@ -160,8 +162,8 @@ void Roles::flip(Takeover& takeover, Time now, Actions& out) {
 }
 
 void Roles::on_flushed(std::uint64_t request, Actions& out) {
-  const auto it = std::ranges::find_if(
-      takeovers_, [request](const Takeover& t) { return t.flipped && t.request == request; });
+  const auto it =
+      std::ranges::find_if(takeovers_, [request](const Takeover& t) { return t.flipped && t.request == request; });
   if (it == takeovers_.end()) return;
   if (parts_.commit.pending() && ++it->rounds < kFlushRounds) {
     it->request = ++last_request_;
@@ -172,14 +174,15 @@ void Roles::on_flushed(std::uint64_t request, Actions& out) {
   common::Ready ready{parts_.store.groups[it->group].name, it->term, failed == 0, {}};
   if (failed != 0) {
     ++parts_.store.counters[Counter::prepares_failed];
-    ready.detail = "the kernel refused " + std::to_string(failed) + " connections: " +
-                   std::strerror(parts_.commit.last_failure());
+    ready.detail =
+        "the kernel refused " + std::to_string(failed) + " connections: " + std::strerror(parts_.commit.last_failure());
   }
   out.push_back(SendNotify{std::move(ready)});
   takeovers_.erase(it);
 }
 
-// --- leaving ----------------------------------------------------------------------------------------------------------
+// --- leaving
+// ----------------------------------------------------------------------------------------------------------
 
 void Roles::on_drain(const common::Drain& drain, bool link_up, Time now, Actions& out) {
   Group* group = parts_.store.groups.find(drain.group);
@@ -189,8 +192,10 @@ void Roles::on_drain(const common::Drain& drain, bool link_up, Time now, Actions
   }
   if (older(*group, drain.term)) return;
   ++parts_.store.counters[Counter::drains];
-  drains_.push_back({.group = parts_.store.groups.index(*group), .term = drain.term,
-                     .until = now + std::chrono::milliseconds(drain.timeout_ms), .request = ++last_request_});
+  drains_.push_back({.group = parts_.store.groups.index(*group),
+                     .term = drain.term,
+                     .until = now + std::chrono::milliseconds(drain.timeout_ms),
+                     .request = ++last_request_});
   if (group->role != Role::master)
     return finish_drain(drains_.size() - 1, false, "this node is not the master", now, out);
   if (!link_up || !group->stream.followed)
@@ -224,11 +229,15 @@ void Roles::advance(bool link_up, Time now, Actions& out) {
     const Draining& draining = drains_[i];
     const Group& group = parts_.store.groups[draining.group];
     const bool whole = group.stream.all_sent && parts_.observer.in_step();
-    if (draining.passed && whole) finish_drain(i, true, {}, now, out);
-    else if (!link_up || !group.stream.followed) finish_drain(i, false, "the peer was lost", now, out);
+    if (draining.passed && whole)
+      finish_drain(i, true, {}, now, out);
+    else if (!link_up || !group.stream.followed)
+      finish_drain(i, false, "the peer was lost", now, out);
     else if (draining.until <= now)
-      finish_drain(i, false, draining.passed ? "the peer does not have all connections yet"
-                                             : "the peer has not confirmed in time", now, out);
+      finish_drain(
+          i, false,
+          draining.passed ? "the peer does not have all connections yet" : "the peer has not confirmed in time", now,
+          out);
   }
   for (Takeover& takeover : takeovers_)
     if (!takeover.flipped && takeover.synced && !peer_still_drains(takeover, link_up, now)) flip(takeover, now, out);

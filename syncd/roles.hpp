@@ -1,6 +1,6 @@
 #pragma once
-// What vrrpd says of the groups, and what follows from it: taking over (prepare, ready), leaving (drain, drained), and whose
-// the flows are. A role changes in become_master() and become_backup() and nowhere else.
+// What vrrpd says of the groups, and what follows from it: taking over (prepare, ready), leaving (drain, drained), and
+// whose the flows are. A role changes in become_master() and become_backup() and nowhere else.
 #include <optional>
 #include <string>
 #include <vector>
@@ -47,18 +47,18 @@ class Roles {
   struct Takeover {
     std::size_t group = 0;
     common::Term term;
-    std::uint64_t request = 0;          ///< of SyncEvents, then of FlushKernel
-    bool synced = false;                ///< all events from before are in
+    std::uint64_t request = 0;  ///< of SyncEvents, then of FlushKernel
+    bool synced = false;        ///< all events from before are in
     bool flipped = false;
-    common::Time wait_until{};          ///< for the mark of a peer that is leaving
-    std::uint64_t failures = 0;         ///< of commit, at the beginning
+    common::Time wait_until{};   ///< for the mark of a peer that is leaving
+    std::uint64_t failures = 0;  ///< of commit, at the beginning
     int rounds = 0;
   };
   struct Draining {
     std::size_t group = 0;
     common::Term term;
     common::Time until{};
-    common::Deadline begin;             ///< not asked for by vrrpd: when the gate is surely shut
+    common::Deadline begin;  ///< not asked for by vrrpd: when the gate is surely shut
     std::uint64_t request = 0;
     Sender::Mark mark = 0;
     bool passed = false;

@@ -11,7 +11,8 @@ using common::Time;
 
 }  // namespace
 
-// --- the line ---------------------------------------------------------------------------------------------------------
+// --- the line
+// ---------------------------------------------------------------------------------------------------------
 
 void Sender::changed(Slot slot, Time now) {
   Entry& e = store_[slot];
@@ -68,7 +69,7 @@ void Sender::end_stream(Group& group) {
 void Sender::peer_follows(Group& group, std::uint32_t epoch) {
   Group::Stream& stream = group.stream;
   if (stream.epoch == 0) return;
-  if (stream.followed && epoch != stream.epoch) return begin_stream(group);   // it let go: what it missed, nobody knows
+  if (stream.followed && epoch != stream.epoch) return begin_stream(group);  // it let go: what it missed, nobody knows
   if (stream.followed || epoch != stream.epoch) return;
   stream.followed = stream.walking = true;
   stream.cursor = 0;
@@ -96,7 +97,8 @@ void Sender::suspend() {
   window_ = kFirstWindow;
 }
 
-// --- packing ----------------------------------------------------------------------------------------------------------
+// --- packing
+// ----------------------------------------------------------------------------------------------------------
 
 bool Sender::has_work() const {
   if (!store_.endings.empty() || !store_.changes.empty()) return true;
@@ -161,7 +163,8 @@ bool Sender::pack_walks(FrameWriter& frame, std::size_t limit, Flight& flight) {
     for (; stream.walking && stream.cursor < store_.table.end(); ++stream.cursor) {
       if (++looked_at > kWalkSlice) return true;
       const Entry& e = store_[stream.cursor];
-      if (!e.used() || e.is(entry::gone | entry::sentinel) || e.group != i || e.generation == group.generation) continue;
+      if (!e.used() || e.is(entry::gone | entry::sentinel) || e.group != i || e.generation == group.generation)
+        continue;
       if (!pack_one(stream.cursor, frame, limit, flight)) return false;
       ++stream.sent;
     }
@@ -196,7 +199,8 @@ bool Sender::pack(FrameWriter& frame, std::size_t limit, Time now) {
   return any;
 }
 
-// --- acknowledgement --------------------------------------------------------------------------------------------------
+// --- acknowledgement
+// --------------------------------------------------------------------------------------------------
 
 /// The entry still is as this datagram brought it, or is at least the flow that it brought.
 bool Sender::mine(Slot slot, const Flight& flight) {
@@ -278,13 +282,16 @@ void Sender::tick(Time now) {
   check_marks();
 }
 
-// --- marks ------------------------------------------------------------------------------------------------------------
+// --- marks
+// ------------------------------------------------------------------------------------------------------------
 
 void Sender::line_up(Marked& marked) {
   marked.sentinel = store_.table.insert_sentinel();
   // A full table has no place for a mark; the end of what is under way is the next best, and checked again on loss.
-  if (marked.sentinel == kNoSlot) marked.sequence = next_ - 1;
-  else store_.enqueue(marked.sentinel, Queue::changes);
+  if (marked.sentinel == kNoSlot)
+    marked.sequence = next_ - 1;
+  else
+    store_.enqueue(marked.sentinel, Queue::changes);
 }
 
 Sender::Mark Sender::mark() {
@@ -310,7 +317,7 @@ void Sender::reach(Slot sentinel) {
   for (Marked& marked : marks_) {
     if (marked.sentinel != sentinel) continue;
     marked.sentinel = kNoSlot;
-    marked.sequence = next_;   // the datagram that is being packed, should it come to be
+    marked.sequence = next_;  // the datagram that is being packed, should it come to be
   }
 }
 
@@ -319,18 +326,23 @@ void Sender::check_marks() {
   std::erase_if(marks_, [&](const Marked& m) {
     if (m.sentinel != kNoSlot || m.sequence > settled) return false;
     const auto walked = std::ranges::find(store_.groups, m.mark, [](const Group& g) { return g.stream.mark; });
-    if (walked != store_.groups.end()) walked->stream.all_sent = news_ = true;
-    else passed_.push_back(m.mark);
+    if (walked != store_.groups.end())
+      walked->stream.all_sent = news_ = true;
+    else
+      passed_.push_back(m.mark);
     return true;
   });
 }
 
-std::vector<Sender::Mark> Sender::take_passed() { return std::exchange(passed_, {}); }
+std::vector<Sender::Mark> Sender::take_passed() {
+  return std::exchange(passed_, {});
+}
 
-// --- figures ----------------------------------------------------------------------------------------------------------
+// --- figures
+// ----------------------------------------------------------------------------------------------------------
 
 common::Deadline Sender::deadline() const {
-  if (news_ || !passed_.empty()) return Time{};   // somebody waits for it
+  if (news_ || !passed_.empty()) return Time{};  // somebody waits for it
   common::Deadline at;
   for (const Flight& flight : flying_)
     if (!flight.acked) {

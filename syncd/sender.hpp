@@ -2,9 +2,9 @@
 // Our flows on their way to the peer, as state: an entry is to be sent, under way, or known to the peer. A flow that
 // changes ten times before its turn is sent once; one that begins and ends before its turn is not sent at all.
 //
-// A datagram that is lost is not sent again: its flows, unless sent since, get in line again with what they are by then.
-// A place in the line ("mark") tells when all that stood before it has been acknowledged; that ends a walk over all flows,
-// and a drain. Endings go before changes, because a new flow may use the translation of one that ended.
+// A datagram that is lost is not sent again: its flows, unless sent since, get in line again with what they are by
+// then. A place in the line ("mark") tells when all that stood before it has been acknowledged; that ends a walk over
+// all flows, and a drain. Endings go before changes, because a new flow may use the translation of one that ended.
 #include <deque>
 #include <optional>
 #include <utility>
@@ -82,8 +82,8 @@ class Sender {
   };
   struct Marked {
     Mark mark = 0;
-    Slot sentinel = kNoSlot;             ///< in the line
-    std::uint64_t sequence = 0;          ///< out of it: all up to here must be acknowledged
+    Slot sentinel = kNoSlot;     ///< in the line
+    std::uint64_t sequence = 0;  ///< out of it: all up to here must be acknowledged
   };
 
   bool may_send(const Group& group) const { return group.role == Role::master && group.stream.followed; }
@@ -101,15 +101,15 @@ class Sender {
   bool mine(Slot slot, const Flight& flight);
 
   Store& store_;
-  std::deque<Flight> flying_;            ///< by sequence
-  std::vector<std::vector<Slot>> spare_; ///< slot lists to use again
+  std::deque<Flight> flying_;             ///< by sequence
+  std::vector<std::vector<Slot>> spare_;  ///< slot lists to use again
   std::uint64_t next_ = 1;
   std::size_t window_ = kFirstWindow;
-  std::uint64_t unresolved_ = 0;         ///< entries under way
+  std::uint64_t unresolved_ = 0;  ///< entries under way
   std::uint32_t last_epoch_ = 0;
-  std::uint32_t section_ = 0;            ///< epoch of the block being written
+  std::uint32_t section_ = 0;  ///< epoch of the block being written
   common::Time last_sent_{};
-  common::Deadline waiting_since_;       ///< the line is not empty since
+  common::Deadline waiting_since_;  ///< the line is not empty since
   common::Duration smooth_rtt_{}, rtt_deviation_{}, timeout_ = kMinRetransmit * 4;
   std::vector<Marked> marks_;
   std::vector<Mark> passed_;

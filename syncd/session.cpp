@@ -19,13 +19,17 @@ constexpr std::uint8_t kVersion = 1;
 constexpr std::uint8_t kHello = 1, kAnswer = 2, kSealed = 3, kPlain = 4;
 constexpr std::size_t kMac = 32;
 constexpr std::size_t kKeySize = 32;
-/// Hellos that were answered and not yet confirmed. More than one, so that a recorded hello cannot push out the answer to
-/// a real one before its owner comes back.
+/// Hellos that were answered and not yet confirmed. More than one, so that a recorded hello cannot push out the answer
+/// to a real one before its owner comes back.
 constexpr std::size_t kMaxPending = 8;
 
-const unsigned char* raw(ByteView v) { return reinterpret_cast<const unsigned char*>(v.data()); }
+const unsigned char* raw(ByteView v) {
+  return reinterpret_cast<const unsigned char*>(v.data());
+}
 
-std::uint8_t first_byte(std::uint8_t type) { return static_cast<std::uint8_t>(kVersion << 4 | type); }
+std::uint8_t first_byte(std::uint8_t type) {
+  return static_cast<std::uint8_t>(kVersion << 4 | type);
+}
 
 void append_name(common::ByteWriter& w, std::string_view name) {
   w.u8(static_cast<std::uint8_t>(name.size()));
@@ -36,20 +40,34 @@ void append_name(common::ByteWriter& w, std::string_view name) {
 
 std::string_view to_string(SessionError error) {
   switch (error) {
-    case SessionError::too_short: return "datagram_too_short";
-    case SessionError::too_long: return "datagram_too_long";
-    case SessionError::version: return "datagram_version";
-    case SessionError::type: return "datagram_type";
-    case SessionError::security_differs: return "hello_security_differs";
-    case SessionError::wrong_key: return "hello_wrong_key";
-    case SessionError::our_own_name: return "hello_our_own_name";
-    case SessionError::unknown_peer: return "hello_unknown_peer";
-    case SessionError::not_for_us: return "hello_not_for_us";
-    case SessionError::reflected: return "hello_reflected";
-    case SessionError::stale_answer: return "hello_stale_answer";
-    case SessionError::unknown_session: return "datagram_unknown_session";
-    case SessionError::forged: return "datagram_forged";
-    case SessionError::replayed: return "datagram_replayed";
+    case SessionError::too_short:
+      return "datagram_too_short";
+    case SessionError::too_long:
+      return "datagram_too_long";
+    case SessionError::version:
+      return "datagram_version";
+    case SessionError::type:
+      return "datagram_type";
+    case SessionError::security_differs:
+      return "hello_security_differs";
+    case SessionError::wrong_key:
+      return "hello_wrong_key";
+    case SessionError::our_own_name:
+      return "hello_our_own_name";
+    case SessionError::unknown_peer:
+      return "hello_unknown_peer";
+    case SessionError::not_for_us:
+      return "hello_not_for_us";
+    case SessionError::reflected:
+      return "hello_reflected";
+    case SessionError::stale_answer:
+      return "hello_stale_answer";
+    case SessionError::unknown_session:
+      return "datagram_unknown_session";
+    case SessionError::forged:
+      return "datagram_forged";
+    case SessionError::replayed:
+      return "datagram_replayed";
   }
   return "";
 }
@@ -58,7 +76,8 @@ bool ReplayWindow::accept(std::uint64_t counter) {
   if (counter + kBits < next_ || counter == UINT64_MAX) return false;
   if (counter >= next_) {
     // Clears the places between, which stood for counters one window earlier.
-    if (counter - next_ >= kBits) seen_.fill(0);
+    if (counter - next_ >= kBits)
+      seen_.fill(0);
     else
       for (std::uint64_t c = next_; c < counter; ++c) seen_[c % kBits / 64] &= ~(1ULL << (c % 64));
     next_ = counter + 1;
@@ -95,7 +114,7 @@ struct Session::Greeting {
 };
 
 Session::Session(Settings settings, NonceSource& nonces) : settings_(std::move(settings)), nonces_(nonces) {
-  common::check(sodium_init() >= 0, "libsodium starts");   // picks the fast implementations; may be called again
+  common::check(sodium_init() >= 0, "libsodium starts");  // picks the fast implementations; may be called again
   common::check(settings_.key.empty() || settings_.key.size() == kKeySize, "the key has 32 bytes");
   incarnation_ = nonces_.next_u64();
   if (!secured()) return;
@@ -190,10 +209,14 @@ std::expected<Session::Received, SessionError> Session::receive(ByteView datagra
   const unsigned head = std::to_integer<unsigned>(datagram[0]);
   if (head >> 4 != kVersion) return std::unexpected(SessionError::version);
   switch (head & 15) {
-    case kHello: return on_hello(datagram);
-    case kAnswer: return on_answer(datagram);
-    case kSealed: return on_sealed(datagram, false);
-    case kPlain: return on_sealed(datagram, true);
+    case kHello:
+      return on_hello(datagram);
+    case kAnswer:
+      return on_answer(datagram);
+    case kSealed:
+      return on_sealed(datagram, false);
+    case kPlain:
+      return on_sealed(datagram, true);
   }
   return std::unexpected(SessionError::type);
 }
@@ -206,7 +229,7 @@ std::expected<Session::Received, SessionError> Session::on_hello(ByteView datagr
     if (answers_.size() < kMaxPending) answers_.push_back(keys.answer);
     return Received{};
   }
-  if (current_ && current_->first_nonce == g->first) return Received{};   // a copy that came by another link
+  if (current_ && current_->first_nonce == g->first) return Received{};  // a copy that came by another link
   const Nonce second = nonces_.next();
   Keys keys = derive(false, g->first, second, g->incarnation);
   write_greeting(true, g->first, second, keys.answer);
@@ -227,8 +250,10 @@ std::expected<Session::Received, SessionError> Session::on_answer(ByteView datag
 
 void Session::make_current(Keys keys) {
   // The older session stays readable for what is under way, unless the peer is another process now.
-  if (current_ && current_->peer_incarnation == keys.peer_incarnation) previous_ = std::move(current_);
-  else previous_.reset();
+  if (current_ && current_->peer_incarnation == keys.peer_incarnation)
+    previous_ = std::move(current_);
+  else
+    previous_.reset();
   current_ = std::move(keys);
   current_->answer = {};
 }

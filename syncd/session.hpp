@@ -3,11 +3,12 @@
 //
 //   hello   A -> B   nonce of A, incarnation and name of A, name of B, authenticated by the shared key
 //   answer  B -> A   the same of B with A's nonce, authenticated
-//   sealed  A -> B   anything, under keys made from the shared key, both nonces, incarnations and names, and the direction
+//   sealed  A -> B   anything, under keys made from the shared key, both nonces, incarnations and names, and the
+//   direction
 //
-// A knows that B lives now from the answer to its fresh nonce; B knows it of A from the first sealed datagram, since its own
-// nonce is in the keys. Until then B's side is pending and disturbs nothing: a recorded hello only makes B answer into the
-// void. Either side may begin; if both do, two sessions come to be, and each side receives under both.
+// A knows that B lives now from the answer to its fresh nonce; B knows it of A from the first sealed datagram, since
+// its own nonce is in the keys. Until then B's side is pending and disturbs nothing: a recorded hello only makes B
+// answer into the void. Either side may begin; if both do, two sessions come to be, and each side receives under both.
 // No clock is on the wire: what was recorded before a restart is under keys that nobody has any more.
 // Without a key (`security: none`) the same datagrams go in the clear, and only stray ones are told apart.
 #include <array>
@@ -25,7 +26,7 @@ namespace syncd {
 
 /// An Ethernet frame of 1500 less IPv6, UDP and room for a tunnel.
 inline constexpr std::size_t kMaxDatagram = 1400;
-inline constexpr std::size_t kSealedHeader = 13;   ///< version and type 1, session 4, counter 8
+inline constexpr std::size_t kSealedHeader = 13;  ///< version and type 1, session 4, counter 8
 inline constexpr std::size_t kTag = 16;
 inline constexpr std::size_t kMaxPayload = kMaxDatagram - kSealedHeader - kTag;
 /// Host names are at most 64 bytes on Linux.
@@ -34,18 +35,18 @@ inline constexpr std::size_t kMaxNodeName = 64;
 enum class SessionError : std::uint8_t {
   too_short,
   too_long,
-  version,            ///< a version of the protocol that we do not speak
+  version,  ///< a version of the protocol that we do not speak
   type,
-  security_differs,   ///< one side has a key and the other has `security: none`
-  wrong_key,          ///< a hello or answer that our key does not authenticate
-  our_own_name,       ///< both routers run as the same node
-  unknown_peer,       ///< a node that is not the configured peer
-  not_for_us,         ///< meant for another node
-  reflected,          ///< our own hello came back
-  stale_answer,       ///< to a hello that we no longer wait for
+  security_differs,  ///< one side has a key and the other has `security: none`
+  wrong_key,         ///< a hello or answer that our key does not authenticate
+  our_own_name,      ///< both routers run as the same node
+  unknown_peer,      ///< a node that is not the configured peer
+  not_for_us,        ///< meant for another node
+  reflected,         ///< our own hello came back
+  stale_answer,      ///< to a hello that we no longer wait for
   unknown_session,
-  forged,             ///< does not open under the session's key
-  replayed,           ///< seen before, or older than what we keep account of (also the copy from a second link)
+  forged,    ///< does not open under the session's key
+  replayed,  ///< seen before, or older than what we keep account of (also the copy from a second link)
 };
 inline constexpr std::size_t kSessionErrors = 14;
 std::string_view to_string(SessionError error);
@@ -59,7 +60,7 @@ class ReplayWindow {
  private:
   static constexpr std::uint64_t kBits = 2048;
   std::array<std::uint64_t, kBits / 64> seen_{};
-  std::uint64_t next_ = 0;   ///< one above the highest accepted
+  std::uint64_t next_ = 0;  ///< one above the highest accepted
 };
 
 using Nonce = std::array<std::byte, 32>;
@@ -80,14 +81,14 @@ class Session {
  public:
   struct Settings {
     std::string node, peer;
-    std::vector<std::byte> key;   ///< empty: security none
+    std::vector<std::byte> key;  ///< empty: security none
   };
   Session(Settings settings, NonceSource& nonces);
 
   struct Received {
-    bool sealed = false;          ///< payload is the peer's, and fresh; else the datagram was a part of the handshake
-    bool changed = false;         ///< a session has begun with this datagram
-    common::ByteView payload;     ///< until the next call
+    bool sealed = false;       ///< payload is the peer's, and fresh; else the datagram was a part of the handshake
+    bool changed = false;      ///< a session has begun with this datagram
+    common::ByteView payload;  ///< until the next call
   };
   std::expected<Received, SessionError> receive(common::ByteView datagram);
 
@@ -111,8 +112,8 @@ class Session {
     std::uint64_t counter = 0;
     ReplayWindow window;
     std::uint64_t peer_incarnation = 0;
-    Nonce first_nonce{};          ///< of the side that began
-    common::Bytes answer;         ///< as sent, for a repeated hello
+    Nonce first_nonce{};   ///< of the side that began
+    common::Bytes answer;  ///< as sent, for a repeated hello
   };
   struct Greeting;
 
@@ -130,9 +131,9 @@ class Session {
   NonceSource& nonces_;
   std::uint64_t incarnation_;
   std::array<unsigned char, 32> hello_key_{};
-  std::optional<Nonce> asked_;            ///< nonce of the hello that we wait to be answered
+  std::optional<Nonce> asked_;  ///< nonce of the hello that we wait to be answered
   std::optional<Keys> current_, previous_;
-  std::vector<Keys> pending_;             ///< answered hellos, oldest first
+  std::vector<Keys> pending_;  ///< answered hellos, oldest first
   std::vector<common::Bytes> answers_;
   common::Bytes opened_;
 };

@@ -2,10 +2,10 @@
 // All flows that we know, ours and the peer's, in one table: an entry belongs to a group, and whose it is follows from
 // the group's role, so that a takeover moves no entry.
 //
-// Memory decides the shape: 80 bytes an entry with its record inside, in chunks that never move, so that nothing is ever
-// copied while traffic waits. The index is linear hashing (Litwin 1980) with chains through the entries: it grows by
-// one bucket per insertion instead of stalling for a rehash of everything. Flows are chosen by strangers, so the hash
-// is seeded.
+// Memory decides the shape: 80 bytes an entry with its record inside, in chunks that never move, so that nothing is
+// ever copied while traffic waits. The index is linear hashing (Litwin 1980) with chains through the entries: it grows
+// by one bucket per insertion instead of stalling for a rehash of everything. Flows are chosen by strangers, so the
+// hash is seeded.
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -25,19 +25,19 @@ inline constexpr std::size_t kMaxFlows = 4u << 20;
 
 /// Bits of Entry::flags.
 namespace entry {
-inline constexpr std::uint16_t gone = 1u << 0;          ///< the flow has ended; what is left is told or remembered
-inline constexpr std::uint16_t in_flight = 1u << 1;     ///< sent, not acknowledged
-inline constexpr std::uint16_t queued = 1u << 2;        ///< in the list of kernel writes
+inline constexpr std::uint16_t gone = 1u << 0;       ///< the flow has ended; what is left is told or remembered
+inline constexpr std::uint16_t in_flight = 1u << 1;  ///< sent, not acknowledged
+inline constexpr std::uint16_t queued = 1u << 2;     ///< in the list of kernel writes
 inline constexpr std::uint16_t in_kernel = 1u << 3;
-inline constexpr std::uint16_t leased = 1u << 4;        ///< the kernel's timeout is our lease, longer than the flow's own
-inline constexpr std::uint16_t liberal = 1u << 5;       ///< be_liberal was written to the kernel
-inline constexpr std::uint16_t behind = 1u << 6;        ///< the kernel's entry is older than the record
-inline constexpr std::uint16_t rebind = 1u << 7;        ///< the kernel's entry translates differently: replace it
-inline constexpr std::uint16_t retime = 1u << 8;        ///< only the timeout is to be written
-inline constexpr std::uint16_t retried = 1u << 9;       ///< the kernel refused once; the next refusal is final
-inline constexpr std::uint16_t refused = 1u << 10;      ///< given up until the record changes
-inline constexpr std::uint16_t found = 1u << 11;        ///< seen in our kernel while backup, from nobody we know
-inline constexpr std::uint16_t sentinel = 1u << 12;     ///< no flow: a place in the list of flows to send
+inline constexpr std::uint16_t leased = 1u << 4;     ///< the kernel's timeout is our lease, longer than the flow's own
+inline constexpr std::uint16_t liberal = 1u << 5;    ///< be_liberal was written to the kernel
+inline constexpr std::uint16_t behind = 1u << 6;     ///< the kernel's entry is older than the record
+inline constexpr std::uint16_t rebind = 1u << 7;     ///< the kernel's entry translates differently: replace it
+inline constexpr std::uint16_t retime = 1u << 8;     ///< only the timeout is to be written
+inline constexpr std::uint16_t retried = 1u << 9;    ///< the kernel refused once; the next refusal is final
+inline constexpr std::uint16_t refused = 1u << 10;   ///< given up until the record changes
+inline constexpr std::uint16_t found = 1u << 11;     ///< seen in our kernel while backup, from nobody we know
+inline constexpr std::uint16_t sentinel = 1u << 12;  ///< no flow: a place in the list of flows to send
 }  // namespace entry
 
 /// Which list an entry's `send` links belong to.
@@ -54,16 +54,16 @@ struct Entry {
   /// while `generation` is the group's.
   std::uint64_t version = 0;
   std::uint32_t hash = 0;
-  Slot chain = kNoSlot;                ///< in the bucket, or among the free ones
+  Slot chain = kNoSlot;  ///< in the bucket, or among the free ones
   Links send, kernel;
-  std::uint32_t lease_until = 0;       ///< seconds of the engine's time at which the kernel's entry runs out
+  std::uint32_t lease_until = 0;  ///< seconds of the engine's time at which the kernel's entry runs out
   std::uint16_t generation = 0;
   std::uint16_t flags = 0;
   std::uint8_t group = 0;
-  std::uint8_t seen = 0;               ///< number of the last dump in which the kernel had it
-  std::uint8_t length = 0;             ///< of the record; 0: free
+  std::uint8_t seen = 0;    ///< number of the last dump in which the kernel had it
+  std::uint8_t length = 0;  ///< of the record; 0: free
   Queue queue = Queue::none;
-  std::array<std::byte, kInlineRecord> bytes{};   ///< the record, or the number of its long block
+  std::array<std::byte, kInlineRecord> bytes{};  ///< the record, or the number of its long block
 
   bool is(std::uint16_t bits) const { return (flags & bits) != 0; }
   void set(std::uint16_t bits) { flags = static_cast<std::uint16_t>(flags | bits); }
@@ -100,21 +100,21 @@ class Table {
   /// Same key, other contents.
   void set_record(Slot slot, common::ByteView record);
 
-  template <Links Entry::*member>
+  template <Links Entry::* member>
   void push_back(SlotList& list, Slot slot) {
     ((*this)[slot].*member) = {list.tail, kNoSlot};
     (list.empty() ? list.head : ((*this)[list.tail].*member).next) = slot;
     list.tail = slot;
     ++list.size;
   }
-  template <Links Entry::*member>
+  template <Links Entry::* member>
   void push_front(SlotList& list, Slot slot) {
     ((*this)[slot].*member) = {kNoSlot, list.head};
     (list.empty() ? list.tail : ((*this)[list.head].*member).previous) = slot;
     list.head = slot;
     ++list.size;
   }
-  template <Links Entry::*member>
+  template <Links Entry::* member>
   void unlink(SlotList& list, Slot slot) {
     const Links links = (*this)[slot].*member;
     (links.previous == kNoSlot ? list.head : ((*this)[links.previous].*member).next) = links.next;
@@ -129,8 +129,8 @@ class Table {
   std::size_t memory() const;
 
  private:
-  static constexpr std::size_t kChunk = 4096;           // entries: 350 KB at a time
-  static constexpr std::size_t kHeadChunk = 16384;      // bucket heads: 64 KB at a time
+  static constexpr std::size_t kChunk = 4096;       // entries: 350 KB at a time
+  static constexpr std::size_t kHeadChunk = 16384;  // bucket heads: 64 KB at a time
   using HeadChunk = std::array<Slot, kHeadChunk>;
   using LongRecord = std::array<std::byte, 92>;
 
@@ -146,8 +146,8 @@ class Table {
   Slot end_ = 0, free_ = kNoSlot;
   std::size_t size_ = 0;
   std::vector<std::unique_ptr<HeadChunk>> heads_;
-  std::uint32_t buckets_ = 0;                           // 0: not begun
-  std::uint32_t mask_ = 0;                              // all buckets of the level that is being split
+  std::uint32_t buckets_ = 0;  // 0: not begun
+  std::uint32_t mask_ = 0;     // all buckets of the level that is being split
   std::vector<std::unique_ptr<LongRecord[]>> long_chunks_;
   std::vector<std::uint32_t> long_free_;
   std::uint32_t long_end_ = 0;

@@ -12,7 +12,9 @@ using common::Bytes;
 using common::ByteView;
 using common::Time;
 
-std::string_view text_of(ByteView bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+std::string_view text_of(ByteView bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 /// Calls `each` with every record of a part. Parts of the peer are checked here.
 template <typename Each>
@@ -28,7 +30,8 @@ void for_records(ByteView part, Counters& counters, Each each) {
 
 }  // namespace
 
-// --- the run ----------------------------------------------------------------------------------------------------------
+// --- the run
+// ----------------------------------------------------------------------------------------------------------
 
 void Verify::start(std::uint64_t client, std::uint64_t id, std::uint64_t run, bool link_up, Time now, Actions& out) {
   if (run_ || !link_up) {
@@ -83,26 +86,31 @@ void Verify::advance(bool link_up, Time now, Actions& out) {
       break;
     case Stage::indexing:
     case Stage::matching:
-    case Stage::leftovers: work(now, out); break;
+    case Stage::leftovers:
+      work(now, out);
+      break;
   }
 }
 
 common::Deadline Verify::deadline() const {
   if (!run_) return std::nullopt;
   switch (run_->stage) {
-    case Stage::pausing: return run_->resume_at;
+    case Stage::pausing:
+      return run_->resume_at;
     case Stage::gathering: {
       const bool all_here = !run_->peer.empty() && run_->missing >= run_->peer.size();
       return all_here ? run_->heard + kVerifyPatience : std::min(run_->ask_at, run_->heard + kVerifyPatience);
     }
     case Stage::indexing:
     case Stage::matching:
-    case Stage::leftovers: break;   // the engine steps on while working()
+    case Stage::leftovers:
+      break;  // the engine steps on while working()
   }
   return std::nullopt;
 }
 
-// --- our side ---------------------------------------------------------------------------------------------------------
+// --- our side
+// ---------------------------------------------------------------------------------------------------------
 
 /// A standby that does not commit has its flows in the table alone.
 bool Verify::from_kernel(std::size_t group) const {
@@ -153,7 +161,7 @@ void Verify::on_dumped(std::span<const Flow> flows, bool last, bool failed) {
     return;
   }
   take_table();
-  if (dumping_.empty()) dumping_.emplace_back();   // "nothing" is an answer too
+  if (dumping_.empty()) dumping_.emplace_back();  // "nothing" is an answer too
   if (dump_for_own_ && run_) {
     run_->own = dumping_;
     run_->have_own = true;
@@ -162,7 +170,8 @@ void Verify::on_dumped(std::span<const Flow> flows, bool last, bool failed) {
   dumping_ = {};
 }
 
-// --- over the link ----------------------------------------------------------------------------------------------------
+// --- over the link
+// ----------------------------------------------------------------------------------------------------
 
 void Verify::on_ask(const VerifyAsk& ask) {
   if (ask.count == 0) {
@@ -176,15 +185,15 @@ void Verify::on_ask(const VerifyAsk& ask) {
     snapshot_wanted_ = true;
   }
   to_send_.clear();
-  const std::uint64_t end = std::min<std::uint64_t>(std::uint64_t{ask.chunk} + std::min(ask.count, kVerifyWindow),
-                                                    snapshot_.size());
+  const std::uint64_t end =
+      std::min<std::uint64_t>(std::uint64_t{ask.chunk} + std::min(ask.count, kVerifyWindow), snapshot_.size());
   for (std::uint64_t i = end; i > ask.chunk; --i) to_send_.push_back(static_cast<std::uint32_t>(i - 1));
 }
 
 void Verify::on_part(const VerifyPart& part, Time now) {
   if (!run_ || run_->stage != Stage::gathering || part.run != run_->run || part.chunks > kVerifyParts) return;
   Run& r = *run_;
-  if (part.records.empty() && part.chunks != 1) return;   // only an empty kernel has an empty part
+  if (part.records.empty() && part.chunks != 1) return;  // only an empty kernel has an empty part
   if (r.peer.empty()) r.peer.resize(part.chunks);
   if (part.chunk >= r.peer.size() || !r.peer[part.chunk].empty()) return;
   r.heard = now;
@@ -204,7 +213,7 @@ std::optional<VerifyAsk> Verify::poll_ask(Time now) {
   if (!run_ || run_->stage != Stage::gathering || run_->ask_at > now) return std::nullopt;
   Run& r = *run_;
   if (!r.peer.empty() && r.missing >= r.peer.size()) {
-    r.ask_at = now + kVerifyPatience;   // all is here; our own dump is what is waited for
+    r.ask_at = now + kVerifyPatience;  // all is here; our own dump is what is waited for
     return std::nullopt;
   }
   r.ask_at = now + kVerifyAskAgain;
@@ -219,7 +228,8 @@ std::optional<VerifyPart> Verify::poll_part() {
   return VerifyPart{snapshot_run_, chunk, static_cast<std::uint32_t>(snapshot_.size()), snapshot_[chunk]};
 }
 
-// --- comparing --------------------------------------------------------------------------------------------------------
+// --- comparing
+// --------------------------------------------------------------------------------------------------------
 
 void Verify::note(ByteView record, std::string text) {
   const auto layout = inspect(record);
@@ -248,7 +258,7 @@ void Verify::match_part(const Bytes& part) {
     };
     add(it->first);
     add(it->second.state);
-    mine.push_back(std::byte{0});   // a timeout: records end with one
+    mine.push_back(std::byte{0});  // a timeout: records end with one
     note(record, "differs: " + config_.node + " " + to_string(decode(mine)) + "; " + config_.peer + " " +
                      to_string(decode(record)));
   });
@@ -267,15 +277,21 @@ void Verify::work(Time now, Actions& out) {
   Run& r = *run_;
   const Parts& parts = r.stage == Stage::matching ? r.peer : r.own;
   for (std::size_t n = 0; n < kVerifySlice && r.at < parts.size(); ++n, ++r.at) {
-    if (r.stage == Stage::indexing) index_part(parts[r.at]);
-    else if (r.stage == Stage::matching) match_part(parts[r.at]);
-    else leftover_part(parts[r.at]);
+    if (r.stage == Stage::indexing)
+      index_part(parts[r.at]);
+    else if (r.stage == Stage::matching)
+      match_part(parts[r.at]);
+    else
+      leftover_part(parts[r.at]);
   }
   if (r.at < parts.size()) return;
   r.at = 0;
-  if (r.stage == Stage::indexing) r.stage = Stage::matching;
-  else if (r.stage == Stage::matching) r.stage = Stage::leftovers;
-  else end_round(now, out);
+  if (r.stage == Stage::indexing)
+    r.stage = Stage::matching;
+  else if (r.stage == Stage::matching)
+    r.stage = Stage::leftovers;
+  else
+    end_round(now, out);
 }
 
 void Verify::end_round(Time now, Actions& out) {
@@ -286,8 +302,8 @@ void Verify::end_round(Time now, Actions& out) {
     r.resume_at = now + kVerifyPause;
     return;
   }
-  nlohmann::ordered_json body{{"differ", r.differing.size()}, {"compared", r.compared},
-                              {"flows", nlohmann::ordered_json::array()}};
+  nlohmann::ordered_json body{
+      {"differ", r.differing.size()}, {"compared", r.compared}, {"flows", nlohmann::ordered_json::array()}};
   for (const auto& [key, text] : r.differing) {
     if (body["flows"].size() >= kVerifyNamed) break;
     body["flows"].push_back(text);

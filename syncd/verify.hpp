@@ -1,16 +1,16 @@
 #pragma once
 // `natctl sync verify`: do both routers' kernels hold the same connections? Each side dumps its kernel and reduces the
-// dump to records; the asking side fetches the other's records over the link, part by part, and compares. Traffic goes on
-// meanwhile, so what differs is looked at again, up to kVerifyRounds times, and only what differs each time is named.
-// With on-takeover the standby's kernel is empty by intent: its table stands in.
+// dump to records; the asking side fetches the other's records over the link, part by part, and compares. Traffic goes
+// on meanwhile, so what differs is looked at again, up to kVerifyRounds times, and only what differs each time is
+// named. With on-takeover the standby's kernel is empty by intent: its table stands in.
+#include <tsl/robin_map.h>
+
 #include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <tsl/robin_map.h>
 
 #include "common/config.hpp"
 #include "common/time.hpp"
@@ -71,18 +71,18 @@ class Verify {
   };
   struct Run {
     std::uint64_t client = 0, id = 0;
-    std::uint64_t run = 0;                 ///< another one for every round
+    std::uint64_t run = 0;  ///< another one for every round
     int round = 0;
     Stage stage = Stage::gathering;
     common::Time resume_at{};
     bool have_own = false;
     Parts own, peer;
-    std::uint32_t missing = 0;             ///< first part of the peer that has not come
-    std::uint32_t asked_to = 0;            ///< one past the last part that was asked for
+    std::uint32_t missing = 0;   ///< first part of the peer that has not come
+    std::uint32_t asked_to = 0;  ///< one past the last part that was asked for
     common::Time ask_at{}, heard{};
-    std::size_t at = 0;                    ///< part, within the stage
+    std::size_t at = 0;  ///< part, within the stage
     tsl::robin_map<std::string_view, Mine> index;
-    std::map<std::string, std::string> differing, before;   ///< key -> what to tell of it
+    std::map<std::string, std::string> differing, before;  ///< key -> what to tell of it
     std::uint64_t compared = 0;
   };
 
@@ -106,8 +106,8 @@ class Verify {
   bool dump_running_ = false, dump_for_own_ = false, dump_for_snapshot_ = false;
   Parts dumping_;
   std::uint64_t snapshot_run_ = 0;
-  Parts snapshot_;                         ///< of us, for the peer
-  std::vector<std::uint32_t> to_send_;     ///< parts that the peer asked for, last first
+  Parts snapshot_;                      ///< of us, for the peer
+  std::vector<std::uint32_t> to_send_;  ///< parts that the peer asked for, last first
   std::optional<Run> run_;
 };
 

@@ -9,8 +9,12 @@ using common::Phase;
 
 namespace {
 
-Verdict stay(common::Deadline again = {}, std::string_view why = {}) { return {Decision::stay, why, again}; }
-Verdict claim(std::string_view why) { return {Decision::claim, why, {}}; }
+Verdict stay(common::Deadline again = {}, std::string_view why = {}) {
+  return {Decision::stay, why, again};
+}
+Verdict claim(std::string_view why) {
+  return {Decision::claim, why, {}};
+}
 Verdict claim_at(common::Time at, const Facts& f, std::string_view why, std::string_view waiting = {}) {
   return f.now >= at ? claim(why) : stay(at, waiting);
 }
@@ -32,8 +36,7 @@ bool named_successor(const Facts& f) {
 /// do not, and what the down timer would wait for is known already. Not when a foreign router is heard.
 bool last_master(const Facts& f) {
   if (!f.replicated || !f.said || f.hearing || f.yielded) return false;
-  return f.was_master && f.said->term <= f.term && !claims_mastery(*f.said) &&
-         f.said->phase != Phase::yielded;
+  return f.was_master && f.said->term <= f.term && !claims_mastery(*f.said) && f.said->phase != Phase::yielded;
 }
 
 /// Priority 0 needs a second sign, as anybody on the segment can forge one: it has come on all members, or the link
@@ -56,8 +59,9 @@ Verdict on_silence(const Facts& f) {
     // A living master that cannot be heard: a bond or a spanning tree that is not forwarding yet. To claim now would
     // make two masters of one; to wait for ever would leave the segment without.
     if (claims_mastery(*f.said))
-      return claim_at(f.silent_at + f.witness_hold, f, "peer is master but not heard",
-                      f.now >= f.silent_at ? "the link says that the peer is master, but its adverts are not heard" : "");
+      return claim_at(
+          f.silent_at + f.witness_hold, f, "peer is master but not heard",
+          f.now >= f.silent_at ? "the link says that the peer is master, but its adverts are not heard" : "");
     // Nobody is master. The one with the connections goes first; a peer that cannot go is not waited for.
     const bool peer_is_better = !f.complete && f.said->complete && f.said->state == GroupState::backup;
     return claim_at(f.silent_at + (peer_is_better ? f.down_interval : common::Duration{}), f, kSilence);
@@ -65,8 +69,8 @@ Verdict on_silence(const Facts& f) {
   // Linked, but the peer's vrrpd says nothing: it is dead or hangs. The adverts decide, and they are silent.
   const bool holds_something = f.complete && f.term.valid();
   if (f.linked || f.ever_met || holds_something) return claim_at(f.silent_at, f, kSilence);
-  // Never a sign of anybody, and we hold nothing (a replica of nothing calls itself complete): give the link the time to greet somebody who may hold
-  // everything (both just booted, or our ports do not forward yet).
+  // Never a sign of anybody, and we hold nothing (a replica of nothing calls itself complete): give the link the time
+  // to greet somebody who may hold everything (both just booted, or our ports do not forward yet).
   return claim_at(std::max(f.silent_at, f.started + f.down_interval + kFirstGreeting), f, "no sign of a peer");
 }
 

@@ -36,7 +36,7 @@ struct Engine::State {
     bool retiring = false;
   };
 
-  State(common::Config new_config, Inheritance inheritance, Time now);
+  State(common::Config new_config, const Inheritance& inheritance, Time now);
 
   void handle(const Tick&, Context& ctx);
   void handle(const AdvertReceived& packet, Context& ctx);
@@ -74,7 +74,7 @@ struct Engine::State {
   std::map<std::string, std::uint64_t> counters;
 };
 
-Engine::State::State(common::Config new_config, Inheritance inheritance, Time now)
+Engine::State::State(common::Config new_config, const Inheritance& inheritance, Time now)
     : config(std::move(new_config)), table_loaded(inheritance.table_was_loaded) {
   for (const common::Hello::Seen& seen : inheritance.terms) terms[seen.group] = seen.term;
   participants.expect(config.sync.has_value(), config.has_table());
@@ -289,7 +289,7 @@ common::Deadline Engine::State::deadline() const {
 // --- the engine ----------------------------------------------------------------------------------------------------
 
 Engine::Engine(common::Config config, Inheritance inheritance, std::uint64_t, Time now)
-    : state_(std::make_unique<State>(std::move(config), std::move(inheritance), now)) {}
+    : state_(std::make_unique<State>(std::move(config), inheritance, now)) {}
 Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
 

@@ -7,7 +7,6 @@
 namespace vrrpd {
 
 using common::GroupState;
-using common::Phase;
 
 namespace {
 
@@ -28,7 +27,11 @@ constexpr int kMostMoves = 8;
 }  // namespace
 
 Group::Group(common::GroupConfig config, GroupSettings settings, common::Term inherited, Time now)
-    : config_(std::move(config)), settings_(std::move(settings)), term_(std::move(inherited)), mastered_(term_), started_(now),
+    : config_(std::move(config)),
+      settings_(std::move(settings)),
+      term_(std::move(inherited)),
+      mastered_(term_),
+      started_(now),
       since_(now) {
   for (const common::InstanceConfig& instance : config_.instances)
     members_.emplace_back(instance, config_.advertise_interval);
@@ -41,11 +44,13 @@ bool Group::masters() const {
     case Stage::master:
     case Stage::handing_over:
     case Stage::leaving:
-    case Stage::doubting: return true;
+    case Stage::doubting:
+      return true;
     case Stage::initialize:
     case Stage::backup:
     case Stage::fault:
-    case Stage::stopped: break;
+    case Stage::stopped:
+      break;
   }
   return false;
 }
@@ -67,8 +72,10 @@ bool Group::on_advert(const AdvertReceived& packet, Context& ctx) {
   const auto heard = found->receive(packet, priority(ctx), ctx.now, ctx.out);
   if (!heard) return true;
   if (heard->rank != Rank::leaving) met_by_advert_ = true;
-  if (stage_ == Stage::backup) advert_as_backup(*found, *heard, ctx);
-  else if (masters()) advert_as_master(*found, *heard, ctx);
+  if (stage_ == Stage::backup)
+    advert_as_backup(*found, *heard, ctx);
+  else if (masters())
+    advert_as_master(*found, *heard, ctx);
   review(ctx);
   return true;
 }
@@ -142,7 +149,9 @@ void Group::on_lost(common::Role role, Context& ctx) {
   review(ctx);
 }
 
-void Group::on_change(Context& ctx) { review(ctx); }
+void Group::on_change(Context& ctx) {
+  review(ctx);
+}
 
 void Group::on_address_result(const AddressResult& result, Context& ctx) {
   constexpr int kExists = 17;  // EEXIST: it is there, which is what was asked for
@@ -155,7 +164,8 @@ void Group::on_address_result(const AddressResult& result, Context& ctx) {
     if (counters_["address_failed"]++ == 0)
       log(Log::Level::error, "address_failed",
           fmt::format("cannot add {} to {}: error {}; trying again", result.address.to_string(), result.interface,
-                      result.code), ctx);
+                      result.code),
+          ctx);
     return;
   }
 }
@@ -164,14 +174,16 @@ void Group::on_overslept(common::Duration lateness, Context& ctx) {
   // Whoever hears nothing for three intervals may take over, so after that long our own state says nothing any more,
   // and what waits in our sockets is as old as the sleep: nothing is sent before a down interval has been listened to.
   const bool long_sleep = lateness > shortest_down();
-  const common::Duration pause = long_sleep ? common::down_interval(config_.advertise_interval, priority(ctx)) : kCatchUp;
+  const common::Duration pause =
+      long_sleep ? common::down_interval(config_.advertise_interval, priority(ctx)) : kCatchUp;
   const Time until = ctx.now + pause;
   if (!listening_until_ || *listening_until_ < until) listening_until_ = until;
   if (!long_sleep) return;
   ++counters_["overslept"];
   log(Log::Level::warning, "overslept",
       fmt::format("this process did not run for {:.0f} ms; listening before anything is sent",
-                  common::milliseconds(lateness)), ctx);
+                  common::milliseconds(lateness)),
+      ctx);
   if (masters()) transition(Stage::backup, Farewell::silent, "this process was stopped", ctx);
 }
 
@@ -185,11 +197,14 @@ void Group::on_tick(Context& ctx) {
 void Group::expire_timers(Context& ctx) {
   while (const auto timer = timers_.take_expired(ctx.now)) {
     switch (*timer) {
-      case Timer::renew: add_addresses(ctx); break;
+      case Timer::renew:
+        add_addresses(ctx);
+        break;
       case Timer::garp:
         if (stage_ == Stage::master) announce(ctx);
         break;
-      case Timer::ticket: reply(false, "the other router did not take over in time; see `natctl status` on both", ctx);
+      case Timer::ticket:
+        reply(false, "the other router did not take over in time; see `natctl status` on both", ctx);
         requesting_ = by_operator_ = false;
         break;
       case Timer::gate:
@@ -208,7 +223,8 @@ void Group::expire_timers(Context& ctx) {
       case Timer::quiet:
       case Timer::refuse:
       case Timer::linger:
-      case Timer::count: break;
+      case Timer::count:
+        break;
     }
   }
 }
@@ -251,23 +267,33 @@ bool Group::review_once(Context& ctx) {
   const std::string trouble = obstacle(ctx);
   switch (stage_) {
     case Stage::initialize:
-      if (stopping_) transition(Stage::stopped, Farewell::silent, "stopped", ctx);
-      else if (trouble.empty()) transition(Stage::backup, Farewell::silent, "started", ctx);
-      else if (ctx.now >= started_ + kFirstLook) transition(Stage::fault, Farewell::silent, trouble, ctx);
+      if (stopping_)
+        transition(Stage::stopped, Farewell::silent, "stopped", ctx);
+      else if (trouble.empty())
+        transition(Stage::backup, Farewell::silent, "started", ctx);
+      else if (ctx.now >= started_ + kFirstLook)
+        transition(Stage::fault, Farewell::silent, trouble, ctx);
       break;
     case Stage::backup:
-      if (stopping_) transition(Stage::stopped, Farewell::silent, "stopped", ctx);
-      else if (!trouble.empty()) transition(Stage::fault, Farewell::silent, trouble, ctx);
-      else review_backup(ctx);
+      if (stopping_)
+        transition(Stage::stopped, Farewell::silent, "stopped", ctx);
+      else if (!trouble.empty())
+        transition(Stage::fault, Farewell::silent, trouble, ctx);
+      else
+        review_backup(ctx);
       break;
     case Stage::claiming:
     case Stage::master:
     case Stage::handing_over:
     case Stage::leaving:
-    case Stage::doubting: review_mastery(ctx); break;
+    case Stage::doubting:
+      review_mastery(ctx);
+      break;
     case Stage::fault:
-      if (stopping_) transition(Stage::stopped, Farewell::silent, "stopped", ctx);
-      else if (trouble.empty()) transition(Stage::backup, Farewell::silent, "the fault is gone", ctx);
+      if (stopping_)
+        transition(Stage::stopped, Farewell::silent, "stopped", ctx);
+      else if (trouble.empty())
+        transition(Stage::backup, Farewell::silent, "the fault is gone", ctx);
       break;
     case Stage::stopped:
       if (timers_.running(Timer::linger) && said(ctx) && claims_mastery(*said(ctx))) timers_.stop(Timer::linger);
@@ -294,15 +320,28 @@ void Group::transition(Stage to, Farewell farewell, const std::string& cause, Co
 
 void Group::leave(Stage from, Stage to, Farewell farewell, Context& ctx) {
   switch (from) {
-    case Stage::initialize: timers_.stop(Timer::start); break;
-    case Stage::backup: leave_backup(ctx); break;
-    case Stage::claiming: timers_.stop(Timer::prepare); break;
-    case Stage::master: timers_.stop(Timer::quiet); break;
+    case Stage::initialize:
+      timers_.stop(Timer::start);
+      break;
+    case Stage::backup:
+      leave_backup(ctx);
+      break;
+    case Stage::claiming:
+      timers_.stop(Timer::prepare);
+      break;
+    case Stage::master:
+      timers_.stop(Timer::quiet);
+      break;
     case Stage::handing_over:
-    case Stage::leaving: timers_.stop(Timer::drain); break;
-    case Stage::doubting: timers_.stop(Timer::doubt); break;
+    case Stage::leaving:
+      timers_.stop(Timer::drain);
+      break;
+    case Stage::doubting:
+      timers_.stop(Timer::doubt);
+      break;
     case Stage::fault:
-    case Stage::stopped: break;
+    case Stage::stopped:
+      break;
   }
   switch (to) {
     case Stage::initialize:
@@ -315,21 +354,39 @@ void Group::leave(Stage from, Stage to, Farewell farewell, Context& ctx) {
     case Stage::master:
     case Stage::handing_over:
     case Stage::leaving:
-    case Stage::doubting: break;
+    case Stage::doubting:
+      break;
   }
 }
 
 void Group::enter(Stage from, const std::string& cause, Context& ctx) {
   switch (stage_) {
-    case Stage::initialize: break;
-    case Stage::backup: enter_backup(cause, ctx); break;
-    case Stage::claiming: enter_claiming(cause, ctx); break;
-    case Stage::master: enter_master(from, cause, ctx); break;
-    case Stage::handing_over: enter_handing_over(cause, ctx); break;
-    case Stage::leaving: enter_leaving(cause, ctx); break;
-    case Stage::doubting: enter_doubting(cause, ctx); break;
-    case Stage::fault: enter_fault(cause, ctx); break;
-    case Stage::stopped: enter_stopped(cause, ctx); break;
+    case Stage::initialize:
+      break;
+    case Stage::backup:
+      enter_backup(cause, ctx);
+      break;
+    case Stage::claiming:
+      enter_claiming(cause, ctx);
+      break;
+    case Stage::master:
+      enter_master(from, cause, ctx);
+      break;
+    case Stage::handing_over:
+      enter_handing_over(cause, ctx);
+      break;
+    case Stage::leaving:
+      enter_leaving(cause, ctx);
+      break;
+    case Stage::doubting:
+      enter_doubting(cause, ctx);
+      break;
+    case Stage::fault:
+      enter_fault(cause, ctx);
+      break;
+    case Stage::stopped:
+      enter_stopped(cause, ctx);
+      break;
   }
 }
 
@@ -349,27 +406,6 @@ void Group::enter_stopped(const std::string& cause, Context& ctx) {
   for (Instance& member : members_) member.become(RouterState::initialize, priority(ctx), ctx.now);
   reply(false, "vrrpd is stopping", ctx);
   tell(cause, true, ctx);
-}
-
-void Group::tell(const std::string& cause, bool with_hooks, Context& ctx) {
-  ctx.participants.broadcast(common::Entered{name(), public_state(), phase(), term_, priority(ctx), cause}, ctx.out);
-  if (with_hooks) run_hooks(ctx);
-}
-
-void Group::run_hooks(Context& ctx) {
-  const common::HooksConfig& hooks = config_.hooks;
-  std::string word;
-  const std::string* special = nullptr;
-  switch (public_state()) {
-    case GroupState::initialize: word = "STOP"; special = &hooks.stop; break;
-    case GroupState::backup: word = "BACKUP"; special = &hooks.backup; break;
-    case GroupState::master: word = "MASTER"; special = &hooks.master; break;
-    case GroupState::fault: word = "FAULT"; special = &hooks.fault; break;
-  }
-  for (const std::string* path : {special, &hooks.notify})
-    if (!path->empty())
-      ctx.hooks.push_back(RunHook{*path, {"GROUP", name(), word, std::to_string(priority(ctx))}, hooks.user,
-                                  hooks.timeout});
 }
 
 /// The one place that learns terms of others. In mastership term_ stays ours: review_mastery() compares.

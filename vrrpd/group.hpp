@@ -23,16 +23,16 @@ namespace vrrpd {
 struct Context {
   Time now;
   Actions& out;
-  Actions& hooks;                   ///< performed after all else of this step: starting a program takes milliseconds
+  Actions& hooks;  ///< performed after all else of this step: starting a program takes milliseconds
   const Participants& participants;
   const Peer& peer;
-  bool table_loaded = false;        ///< the agent's table has been loaded in this boot
-  bool probe = false;               ///< set to have the peer asked for its report
+  bool table_loaded = false;  ///< the agent's table has been loaded in this boot
+  bool probe = false;         ///< set to have the peer asked for its report
 };
 
 /// Mastership is claiming .. doubting: our adverts (except in doubt) hold the place.
 enum class Stage : std::uint8_t {
-  initialize,    ///< the interfaces have not been reported yet
+  initialize,  ///< the interfaces have not been reported yet
   backup,
   claiming,      ///< adverts are out, addresses not yet: participants prepare
   master,        ///< addresses are live
@@ -55,8 +55,8 @@ struct Ticket {
 
 struct GroupSettings {
   std::string node;
-  bool replicated = false;          ///< `sync` covers the group: syncd is a participant
-  bool gated = false;               ///< there is a table: the agent is a participant
+  bool replicated = false;  ///< `sync` covers the group: syncd is a participant
+  bool gated = false;       ///< there is a table: the agent is a participant
 };
 
 class Group {
@@ -65,13 +65,13 @@ class Group {
 
   // --- events
   void on_link(const LinkChanged& link, Context& ctx);
-  bool on_advert(const AdvertReceived& packet, Context& ctx);     ///< false: no instance has this interface and VRID
+  bool on_advert(const AdvertReceived& packet, Context& ctx);  ///< false: no instance has this interface and VRID
   void on_peer(Context& ctx);
   void on_ready(const common::Ready& ready, common::Role from, Context& ctx);
   void on_drained(const common::Drained& drained, Context& ctx);
   void on_joined(common::Role role, const common::Hello& hello, Context& ctx);
   void on_lost(common::Role role, Context& ctx);
-  void on_change(Context& ctx);                                   ///< something in the context changed
+  void on_change(Context& ctx);  ///< something in the context changed
   void on_address_result(const AddressResult& result, Context& ctx);
   void on_overslept(common::Duration lateness, Context& ctx);
   void on_tick(Context& ctx);
@@ -94,13 +94,27 @@ class Group {
 
  private:
   enum class Timer : std::uint8_t {
-    start, again, anticipate, wish, prepare, gate, drain, renew, garp, doubt, quiet, refuse, ticket, linger, count
+    start,
+    again,
+    anticipate,
+    wish,
+    prepare,
+    gate,
+    drain,
+    renew,
+    garp,
+    doubt,
+    quiet,
+    refuse,
+    ticket,
+    linger,
+    count
   };
   enum class Answer : std::uint8_t { absent, waiting, good, bad };
 
   // --- group.cpp: the machine
   void review(Context& ctx);
-  bool review_once(Context& ctx);                                 ///< true: the stage changed, look again
+  bool review_once(Context& ctx);  ///< true: the stage changed, look again
   void transition(Stage to, Farewell farewell, const std::string& cause, Context& ctx);
   void leave(Stage from, Stage to, Farewell farewell, Context& ctx);
   void enter(Stage from, const std::string& cause, Context& ctx);
@@ -111,7 +125,7 @@ class Group {
   void note_term(const common::Term& term, Context& ctx);
   void expire_timers(Context& ctx);
   bool masters() const;
-  std::string obstacle(const Context& ctx) const;                 ///< why the group is in fault; empty: it need not be
+  std::string obstacle(const Context& ctx) const;  ///< why the group is in fault; empty: it need not be
   int priority(const Context& ctx) const;
   const common::GroupReport* said(const Context& ctx) const;
   bool complete(const Context& ctx) const;
@@ -175,35 +189,35 @@ class Group {
   std::vector<Instance> members_;
   Stage stage_ = Stage::initialize;
   common::TimerTable<Timer> timers_;
-  common::Term term_;                       ///< the newest known; in mastership always ours
-  common::Term mastered_;                   ///< the newest that we were master in, in this boot: its connections are here
-  common::Term higher_;                     ///< in mastership: a higher one that somebody knows of
+  common::Term term_;      ///< the newest known; in mastership always ours
+  common::Term mastered_;  ///< the newest that we were master in, in this boot: its connections are here
+  common::Term higher_;    ///< in mastership: a higher one that somebody knows of
   Time started_, since_;
   bool stopping_ = false;
 
   // backup
-  bool yielded_ = false;                    ///< we left with everything confirmed, and nobody has followed yet
-  bool held_ = false;                       ///< an operator moved the group away from here
+  bool yielded_ = false;  ///< we left with everything confirmed, and nobody has followed yet
+  bool held_ = false;     ///< an operator moved the group away from here
   bool requesting_ = false, by_operator_ = false;
   bool anticipating_ = false;
-  bool inherited_addresses_ = true;         ///< a predecessor of this process may have left addresses behind
+  bool inherited_addresses_ = true;  ///< a predecessor of this process may have left addresses behind
   bool met_by_advert_ = false;
   common::Deadline listening_until_, leaving_since_, zero_at_, lower_since_, wish_since_;
-  std::string waiting_why_;                 ///< the timers ran out and still we stay
+  std::string waiting_why_;  ///< the timers ran out and still we stay
 
   // mastership
   Time claimed_at_;
   Answer syncd_ = Answer::absent, agent_ = Answer::absent;
   Time prepare_until_;
-  bool live_ = false;                       ///< addresses are on
+  bool live_ = false;  ///< addresses are on
   bool opened_ = false, told_master_ = false;
-  bool linked_ = false;                     ///< the link was up at some time of this mastership
-  bool contested_ = false;                  ///< another master was seen: announce again when it is gone
+  bool linked_ = false;     ///< the link was up at some time of this mastership
+  bool contested_ = false;  ///< another master was seen: announce again when it is gone
   common::Deadline rival_since_, rival_last_, announced_at_;
   Time doubt_since_;
-  bool heard_in_doubt_ = false;             ///< a second advert came: there is another master
-  bool served_apart_ = false;               ///< connections were made here while the link was down
-  std::optional<bool> drained_;             ///< answer to Drain: confirmed or not
+  bool heard_in_doubt_ = false;  ///< a second advert came: there is another master
+  bool served_apart_ = false;    ///< connections were made here while the link was down
+  std::optional<bool> drained_;  ///< answer to Drain: confirmed or not
   bool forced_ = false, hold_after_ = false;
   common::Duration backoff_{};
   std::optional<Ticket> ticket_;

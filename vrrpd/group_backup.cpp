@@ -21,7 +21,9 @@ common::Duration overdue_after(common::Duration interval) {
 
 /// The second sign for a priority 0 that has come on some members only: the next advert on the others stays away. One
 /// interval, and an eighth for the jitter of the sender.
-common::Duration missing_after(common::Duration interval) { return interval * 9 / 8; }
+common::Duration missing_after(common::Duration interval) {
+  return interval * 9 / 8;
+}
 
 }  // namespace
 
@@ -65,7 +67,8 @@ void Group::advert_as_backup(Instance& member, const Heard& heard, Context& ctx)
   member.accept(priority(ctx), ctx.now);
   forget_inherited_addresses(ctx);
   if (ticket_ && !by_operator_) reply(true, {}, ctx);  // who was asked to take over has done so
-  const bool doubtful = std::any_of(members_.begin(), members_.end(), [](const Instance& m) { return m.leaving_heard(); });
+  const bool doubtful =
+      std::any_of(members_.begin(), members_.end(), [](const Instance& m) { return m.leaving_heard(); });
   if (!doubtful) zero_at_.reset();
   // A master that advertises has not left, whatever it said before.
   const common::GroupReport* peer = said(ctx);
@@ -137,7 +140,9 @@ void Group::review_backup(Context& ctx) {
   timers_.stop(Timer::again);
   if (verdict.again) timers_.set(Timer::again, *verdict.again);
   switch (verdict.decision) {
-    case Decision::claim: transition(Stage::claiming, Farewell::silent, std::string(verdict.why), ctx); return;
+    case Decision::claim:
+      transition(Stage::claiming, Farewell::silent, std::string(verdict.why), ctx);
+      return;
     case Decision::disbelieve:
       ++counters_["stray_priority_zero"];
       log(Log::Level::warning, "stray_priority_zero",
@@ -190,8 +195,10 @@ void Group::review_wish(Context& ctx) {
   }
   if (!wish_since_) wish_since_ = ctx.now;
   const Time at = *wish_since_ + config_.preempt_delay;
-  if (ctx.now < at) timers_.set(Timer::wish, at);
-  else requesting_ = true;
+  if (ctx.now < at)
+    timers_.set(Timer::wish, at);
+  else
+    requesting_ = true;
 }
 
 std::string Group::why_not_requested(const Context& ctx) const {

@@ -1,4 +1,4 @@
-// The group in mastership: claim, prepare, go live, open; rivals and doubts; hand over and leave.
+// The group in mastership: claim, prepare, go live, open; hand over and leave.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -72,7 +72,9 @@ void Group::ask(common::Role role, Context& ctx) {
                         ctx.out);
 }
 
-bool Group::all_answered() const { return syncd_ != Answer::waiting && agent_ != Answer::waiting; }
+bool Group::all_answered() const {
+  return syncd_ != Answer::waiting && agent_ != Answer::waiting;
+}
 
 bool Group::all_good(const Context& ctx) const {
   if (!all_answered()) return false;
@@ -83,14 +85,18 @@ bool Group::all_good(const Context& ctx) const {
 
 void Group::review_claiming(Context& ctx) {
   const std::string trouble = obstacle(ctx);
-  if (stopping_) transition(Stage::stopped, Farewell::priority_zero, "stopped", ctx);
-  else if (!trouble.empty()) transition(Stage::fault, Farewell::priority_zero, trouble, ctx);
-  else if (all_answered()) transition(Stage::master, Farewell::silent, "prepared", ctx);
+  if (stopping_)
+    transition(Stage::stopped, Farewell::priority_zero, "stopped", ctx);
+  else if (!trouble.empty())
+    transition(Stage::fault, Farewell::priority_zero, trouble, ctx);
+  else if (all_answered())
+    transition(Stage::master, Farewell::silent, "prepared", ctx);
   else if (ctx.now >= prepare_until_) {
     ++counters_["prepare_timeout"];
     log(Log::Level::error, "prepare_timeout",
         fmt::format("{} did not prepare in time: addresses go live, the gate stays shut",
-                    syncd_ == Answer::waiting ? "syncd" : "the agent"), ctx);
+                    syncd_ == Answer::waiting ? "syncd" : "the agent"),
+        ctx);
     transition(Stage::master, Farewell::silent, "prepare timed out", ctx);
   }
 }
@@ -103,8 +109,7 @@ void Group::enter_master(Stage from, const std::string& cause, Context& ctx) {
     add_addresses(ctx);
     mark("addresses", ctx);
     announce(ctx);
-    if (config_.garp_repeat_after > common::Duration{})
-      timers_.set(Timer::garp, ctx.now + config_.garp_repeat_after);
+    if (config_.garp_repeat_after > common::Duration{}) timers_.set(Timer::garp, ctx.now + config_.garp_repeat_after);
     mark("announced", ctx);
     return;  // review_master() opens the gate
   }
@@ -115,8 +120,10 @@ void Group::enter_master(Stage from, const std::string& cause, Context& ctx) {
   for (Instance& member : members_) member.advertise(priority(ctx), ctx.now, ctx.out);
   drained_.reset();
   // The agent may have come anew meanwhile, and then its rules are not known to be in force.
-  if (settings_.gated && ctx.participants.present(common::Role::agent) && agent_ != Answer::good) prepare(ctx);
-  else open(common::OpenReason::aborted, ctx);
+  if (settings_.gated && ctx.participants.present(common::Role::agent) && agent_ != Answer::good)
+    prepare(ctx);
+  else
+    open(common::OpenReason::aborted, ctx);
 }
 
 void Group::review_master(Context& ctx) {
@@ -159,8 +166,11 @@ void Group::open(common::OpenReason reason, Context& ctx) {
   opened_ = true;
   switch (reason) {
     case common::OpenReason::ready:
-    case common::OpenReason::aborted: break;
-    case common::OpenReason::late_ready: ++counters_["late_ready"]; break;
+    case common::OpenReason::aborted:
+      break;
+    case common::OpenReason::late_ready:
+      ++counters_["late_ready"];
+      break;
     case common::OpenReason::deadline:
       ++counters_["deadline_opened"];
       log(Log::Level::error, "deadline_opened",
@@ -185,15 +195,6 @@ void Group::shut(const std::string& cause, Context& ctx) {
   ctx.participants.send(common::Role::agent, common::Shut{name(), term_, cause}, ctx.out);
 }
 
-/// Of two masters of ours one must go. The newer term stays, as connections were made since it began; but a standby
-/// that was cut off alone takes a newer term as well, while everything went on passing its peer. So the one that made
-/// more connections while they were apart comes first. Both know both numbers, and so come to the same answer.
-bool Group::outranks(const common::GroupReport& peer, const Context& ctx) const {
-  if (!claims_mastery(peer)) return false;
-  const std::uint64_t ours = ctx.peer.made_apart(name());
-  return peer.made_apart != ours ? peer.made_apart > ours : peer.term > term_;
-}
-
 void Group::review_mastery(Context& ctx) {
   const common::GroupReport* peer = said(ctx);
   const bool superseded = peer != nullptr && outranks(*peer, ctx);
@@ -202,22 +203,32 @@ void Group::review_mastery(Context& ctx) {
     case Stage::master:
       // The newer term stays, whatever the priority: the connections made since are there.
       if (superseded)
-        transition(Stage::backup, Farewell::silent, "the peer is master in the newer term " +
-                   common::to_string(peer->term), ctx);
-      else if (higher_ > term_) renumber(ctx);
-      else if (stage_ == Stage::claiming) review_claiming(ctx);
-      else review_master(ctx);
+        transition(Stage::backup, Farewell::silent,
+                   "the peer is master in the newer term " + common::to_string(peer->term), ctx);
+      else if (higher_ > term_)
+        renumber(ctx);
+      else if (stage_ == Stage::claiming)
+        review_claiming(ctx);
+      else
+        review_master(ctx);
       break;
     case Stage::handing_over:
-      if (superseded) transition(Stage::backup, Farewell::silent, "the peer has taken over", ctx);
-      else review_departure(ctx);
+      if (superseded)
+        transition(Stage::backup, Farewell::silent, "the peer has taken over", ctx);
+      else
+        review_departure(ctx);
       break;
-    case Stage::leaving: review_departure(ctx); break;
-    case Stage::doubting: review_doubt(ctx); break;
+    case Stage::leaving:
+      review_departure(ctx);
+      break;
+    case Stage::doubting:
+      review_doubt(ctx);
+      break;
     case Stage::initialize:
     case Stage::backup:
     case Stage::fault:
-    case Stage::stopped: break;
+    case Stage::stopped:
+      break;
   }
 }
 
@@ -230,104 +241,6 @@ void Group::renumber(Context& ctx) {
   ++counters_["renumbered"];
   log(Log::Level::info, "renumbered", "a newer term was known: now " + common::to_string(term_), ctx);
   prepare(ctx);
-}
-
-// --- rivals and doubts ---------------------------------------------------------------------------------------------
-
-/// The link was up in this mastership and has been silent since for as long as the peer needs to claim: it may hold a
-/// newer term. A master that claimed because the peer was silent, and has not met it since, knows that its own is newer.
-bool Group::suspect(const Context& ctx) const {
-  if (!settings_.replicated || !linked_ || !ctx.peer.unlinked_since()) return false;
-  return ctx.now >= *ctx.peer.unlinked_since() + shortest_down();
-}
-
-void Group::advert_as_master(Instance& member, const Heard& heard, Context& ctx) {
-  if (heard.rank == Rank::leaving) {
-    // 6.4.3 (610): whoever leaves is told at once that somebody is there. Not in doubt: then nothing is certain.
-    if (stage_ == Stage::claiming || stage_ == Stage::master) member.advertise(priority(ctx), ctx.now, ctx.out);
-    return;
-  }
-  // An interval without rivals ends what went before: a forged advert an hour must not add up to a lost election.
-  if (rival_last_ && ctx.now > *rival_last_ + 2 * shortest_down()) rival_since_.reset();
-  rival_last_ = ctx.now;
-  switch (stage_) {
-    case Stage::claiming:
-    case Stage::master:
-      contested_ = true;
-      if (stage_ == Stage::master && suspect(ctx)) {
-        transition(Stage::doubting, Farewell::silent, "the peer is back after a long silence", ctx);
-        return;
-      }
-      if (heard.rank == Rank::higher) rival(member, heard, ctx);
-      else member.answer(priority(ctx), ctx.now, ctx.out);
-      return;
-    case Stage::doubting:
-      heard_in_doubt_ = true;  // it is real: the link may take heal_hold to say who is newer
-      timers_.set(Timer::doubt, std::max(ctx.now, doubt_since_ + config_.heal_hold));
-      return;
-    case Stage::handing_over:
-    case Stage::leaving:
-    case Stage::initialize:
-    case Stage::backup:
-    case Stage::fault:
-    case Stage::stopped: return;
-  }
-}
-
-/// A higher advert. RFC 9568 6.4.3 (645) says: yield. Between two nodes of ours the terms decide, through the link; for
-/// heal_hold we wait for its word. A foreign router is obeyed at once.
-void Group::rival(Instance& member, const Heard& heard, Context& ctx) {
-  const common::GroupReport* peer = said(ctx);
-  if (!rival_since_) rival_since_ = ctx.now;
-  // What the peer sent just before it handed over may arrive after our claim.
-  const bool straggler = ctx.now < claimed_at_ + config_.advertise_interval;
-  const bool foreign = peer != nullptr && !claims_mastery(*peer) && !straggler;
-  const bool hold = settings_.replicated && !foreign && ctx.now < *rival_since_ + config_.heal_hold;
-  if (hold) {
-    member.count("held_against_higher");
-    return;
-  }
-  transition(Stage::backup, Farewell::silent,
-             fmt::format("{} advertises priority {}, ours is {}", heard.source.to_string(), heard.priority,
-                         priority(ctx)), ctx);
-  member.accept(priority(ctx), ctx.now);
-}
-
-void Group::enter_doubting(const std::string& cause, Context& ctx) {
-  log(Log::Level::warning, "doubt", cause + ": comparing terms before anything else is sent", ctx);
-  ++counters_["doubts"];
-  shut(cause, ctx);
-  for (Instance& member : members_) member.become(RouterState::active, priority(ctx), ctx.now);  // plans no advert
-  doubt_since_ = ctx.now;
-  heard_in_doubt_ = false;
-  // As known before the contact: in its first moments connections may pass here that prove nothing.
-  served_apart_ = ctx.peer.made_apart(name()) > 0;
-  // A master would be heard again within an interval. If none is, the advert was stray or forged, and we go on before
-  // the silence makes the peer's down timer (three intervals and more since our last advert) run out.
-  timers_.set(Timer::doubt, ctx.now + config_.advertise_interval * 7 / 4);
-  ctx.probe = true;
-}
-
-void Group::review_doubt(Context& ctx) {
-  const common::GroupReport* peer = said(ctx);
-  const std::string trouble = obstacle(ctx);
-  if (stopping_) transition(Stage::stopped, Farewell::silent, "stopped", ctx);
-  else if (!trouble.empty()) transition(Stage::fault, Farewell::silent, trouble, ctx);
-  else if (peer != nullptr && outranks(*peer, ctx))
-    transition(Stage::backup, Farewell::silent, "the peer is master in the newer term " + common::to_string(peer->term),
-               ctx);
-  else if (peer != nullptr) transition(Stage::master, Farewell::silent, "the peer holds no newer term", ctx);
-  else if (timers_.running(Timer::doubt)) return;
-  // Without a word from the link: whoever still advertises has claimed after us, when it lost us. If connections were
-  // made here since, it was the one that was cut off, and we stay; else it was us.
-  else if (heard_in_doubt_ && !served_apart_)
-    transition(Stage::backup, Farewell::silent, "another master is there, and the link does not say whose term is newer",
-               ctx);
-  else {
-    if (heard_in_doubt_) linked_ = false;  // settled: the next advert of the same router is no new doubt
-    transition(Stage::master, Farewell::silent,
-               heard_in_doubt_ ? "connections were made here while the peer was away" : "nobody else is there", ctx);
-  }
 }
 
 // --- departures ----------------------------------------------------------------------------------------------------
@@ -357,9 +270,12 @@ void Group::switchover(bool force, Ticket ticket, Context& ctx) {
   if (ticket_) reply(false, "replaced by a newer request", ctx);
   ticket_ = ticket;
   std::string refusal;
-  if (stage_ == Stage::master) refusal = force ? std::string() : why_not_handed_over(ctx);
-  else if (stage_ == Stage::backup) refusal = why_not_requested(ctx);
-  else refusal = fmt::format("the group is in {}, not in master or backup", common::to_string(public_state()));
+  if (stage_ == Stage::master)
+    refusal = force ? std::string() : why_not_handed_over(ctx);
+  else if (stage_ == Stage::backup)
+    refusal = why_not_requested(ctx);
+  else
+    refusal = fmt::format("the group is in {}, not in master or backup", common::to_string(public_state()));
   if (!refusal.empty()) {
     reply(false, refusal, ctx);
     return;
@@ -421,9 +337,12 @@ void Group::review_departure(Context& ctx) {
   }
   backoff_ = {};
   held_ = hold_after_;
-  if (stopping_) transition(Stage::stopped, Farewell::priority_zero, "stopped", ctx);
-  else if (!trouble.empty()) transition(Stage::fault, Farewell::priority_zero, trouble, ctx);
-  else transition(Stage::backup, Farewell::priority_zero, yielded_ ? "handed over" : "left", ctx);
+  if (stopping_)
+    transition(Stage::stopped, Farewell::priority_zero, "stopped", ctx);
+  else if (!trouble.empty())
+    transition(Stage::fault, Farewell::priority_zero, trouble, ctx);
+  else
+    transition(Stage::backup, Farewell::priority_zero, yielded_ ? "handed over" : "left", ctx);
 }
 
 void Group::end_mastery(Stage from, Farewell farewell, Context& ctx) {

@@ -139,4 +139,37 @@ GroupStatus Group::status(const Context& ctx) const {
   return result;
 }
 
+void Group::tell(const std::string& cause, bool with_hooks, Context& ctx) {
+  ctx.participants.broadcast(common::Entered{name(), public_state(), phase(), term_, priority(ctx), cause}, ctx.out);
+  if (with_hooks) run_hooks(ctx);
+}
+
+void Group::run_hooks(Context& ctx) {
+  const common::HooksConfig& hooks = config_.hooks;
+  std::string word;
+  const std::string* special = nullptr;
+  switch (public_state()) {
+    case GroupState::initialize:
+      word = "STOP";
+      special = &hooks.stop;
+      break;
+    case GroupState::backup:
+      word = "BACKUP";
+      special = &hooks.backup;
+      break;
+    case GroupState::master:
+      word = "MASTER";
+      special = &hooks.master;
+      break;
+    case GroupState::fault:
+      word = "FAULT";
+      special = &hooks.fault;
+      break;
+  }
+  for (const std::string* path : {special, &hooks.notify})
+    if (!path->empty())
+      ctx.hooks.push_back(
+          RunHook{*path, {"GROUP", name(), word, std::to_string(priority(ctx))}, hooks.user, hooks.timeout});
+}
+
 }  // namespace vrrpd

@@ -25,10 +25,15 @@ std::vector<common::IpAddress> listed(const common::InstanceConfig& config) {
 }  // namespace
 
 Instance::Instance(common::InstanceConfig config, common::Duration interval)
-    : config_(std::move(config)), interval_(interval), active_interval_(interval), addresses_(listed(config_)),
+    : config_(std::move(config)),
+      interval_(interval),
+      active_interval_(interval),
+      addresses_(listed(config_)),
       form_(first_form(config_.checksum)) {}
 
-void Instance::on_link(const LinkChanged& link) { link_ = link; }
+void Instance::on_link(const LinkChanged& link) {
+  link_ = link;
+}
 
 bool Instance::usable() const {
   return link_ && link_->exists && link_->running && !link_->primary.is_unspecified();
@@ -43,8 +48,8 @@ std::string Instance::trouble() const {
 }
 
 std::optional<Heard> Instance::receive(const AdvertReceived& packet, int priority, common::Time now, Actions& out) {
-  const auto decoded = decode({packet.source, packet.destination, packet.ttl, packet.payload}, config_.checksum,
-                              config_.vrid);
+  const auto decoded =
+      decode({packet.source, packet.destination, packet.ttl, packet.payload}, config_.checksum, config_.vrid);
   if (!decoded) {
     count(std::string(to_string(decoded.error())));
     return std::nullopt;
@@ -59,9 +64,12 @@ std::optional<Heard> Instance::receive(const AdvertReceived& packet, int priorit
 
   Heard heard{Rank::lower, advert.priority, packet.source};
   const bool ours_is_lower_address = link_ && packet.source > link_->primary;
-  if (advert.priority == 0) heard.rank = Rank::leaving;
-  else if (advert.priority > priority) heard.rank = Rank::higher;
-  else if (advert.priority == priority && (role_ != RouterState::active || ours_is_lower_address)) heard.rank = Rank::higher;
+  if (advert.priority == 0)
+    heard.rank = Rank::leaving;
+  else if (advert.priority > priority)
+    heard.rank = Rank::higher;
+  else if (advert.priority == priority && (role_ != RouterState::active || ours_is_lower_address))
+    heard.rank = Rank::higher;
   count(heard.rank == Rank::leaving ? "received_leaving" : "received");
   if (heard.rank != Rank::leaving) {
     last_advert_ = now;
@@ -88,10 +96,10 @@ void Instance::remember(const Advert& advert, const common::IpAddress& source, C
   const bool mismatch = advert.interval != interval_ || theirs != ours;
   // Told once per role, not per change: a good and a bad sender that alternate would fill the log.
   if (mismatch && !mismatch_told_)
-    out.push_back(Log{Log::Level::warning, "advert_mismatch",
-                      fmt::format("{}: {} advertises another {} than is configured here; compare the two configurations",
-                                  config_.name, source.to_string(),
-                                  theirs != ours ? "list of addresses" : "interval")});
+    out.push_back(
+        Log{Log::Level::warning, "advert_mismatch",
+            fmt::format("{}: {} advertises another {} than is configured here; compare the two configurations",
+                        config_.name, source.to_string(), theirs != ours ? "list of addresses" : "interval")});
   mismatch_told_ = mismatch_told_ || mismatch;
 }
 
@@ -155,8 +163,7 @@ void Instance::say_goodbye(Actions& out) {
 
 void Instance::send(int priority, Actions& out) {
   const Advert advert{config_.vrid, static_cast<std::uint8_t>(priority), interval_, addresses_};
-  out.push_back(SendAdvert{config_.interface, link_->primary,
-                           encode(advert, link_->primary, vrrp_multicast(), form_)});
+  out.push_back(SendAdvert{config_.interface, link_->primary, encode(advert, link_->primary, vrrp_multicast(), form_)});
 }
 
 InstanceStatus Instance::status(common::GroupState state, int priority) const {

@@ -32,10 +32,13 @@ std::optional<Role> Participants::closed(ClientId client) {
 
 bool Participants::expected(Role role) const {
   switch (role) {
-    case Role::syncd: return expect_syncd_;
-    case Role::agent: return expect_agent_;
+    case Role::syncd:
+      return expect_syncd_;
+    case Role::agent:
+      return expect_agent_;
     case Role::observer:
-    case Role::control: break;
+    case Role::control:
+      break;
   }
   return false;
 }
@@ -45,15 +48,16 @@ std::optional<Role> Participants::hello(ClientId client, const common::Hello& he
   if (found == clients_.end()) return std::nullopt;
   Client& who = found->second;
   if (hello.version != common::kNotifyVersion) {
-    out.push_back(CloseClient{client, fmt::format("speaks version {} of the notify protocol, this is version {}; install "
-                                                  "the same release of all programs",
-                                                  hello.version, common::kNotifyVersion)});
+    out.push_back(
+        CloseClient{client, fmt::format("speaks version {} of the notify protocol, this is version {}; install "
+                                        "the same release of all programs",
+                                        hello.version, common::kNotifyVersion)});
     return std::nullopt;
   }
   const bool participant = hello.role == Role::syncd || hello.role == Role::agent;
   if (participant && !who.may_participate) {
-    out.push_back(CloseClient{client, fmt::format("may observe but not be {}: run it as the user of vrrpd",
-                                                  common::to_string(hello.role))});
+    out.push_back(CloseClient{
+        client, fmt::format("may observe but not be {}: run it as the user of vrrpd", common::to_string(hello.role))});
     return std::nullopt;
   }
   if (who.greeted) return std::nullopt;  // a second hello changes nothing
@@ -74,10 +78,13 @@ std::optional<Role> Participants::hello(ClientId client, const common::Hello& he
 
 std::optional<ClientId> Participants::holder(Role role) const {
   switch (role) {
-    case Role::syncd: return syncd_;
-    case Role::agent: return agent_;
+    case Role::syncd:
+      return syncd_;
+    case Role::agent:
+      return agent_;
     case Role::observer:
-    case Role::control: break;
+    case Role::control:
+      break;
   }
   return std::nullopt;
 }

@@ -24,8 +24,8 @@ class Peer {
   bool config_differs() const { return report_.config_differs; }
   const std::string& node() const { return report_.node; }
 
-  /// What the peer says of the group now. None: nothing is said, and then nothing may be concluded: the link is down, or
-  /// the peer's vrrpd is dead, hung, or only just starting.
+  /// What the peer says of the group now. None: nothing is said, and then nothing may be concluded: the link is down,
+  /// or the peer's vrrpd is dead, hung, or only just starting.
   const common::GroupReport* statement(std::string_view group) const;
   /// Our replica of the peer's flows is complete. Stays as it was while the link is down: silence adds nothing to it.
   bool complete(std::string_view group) const;

@@ -25,41 +25,48 @@ std::string advert(const common::Bytes& payload) {
 }  // namespace
 
 std::string to_string(const Event& event) {
-  return std::visit(common::Overload{
-      [](const Tick&) { return std::string("tick"); },
-      [](const AdvertReceived& e) {
-        return fmt::format("advert on {} from {}: {}", e.interface, e.source.to_string(), advert(e.payload));
-      },
-      [](const LinkChanged& e) {
-        return fmt::format("link {} {}, address {}", e.interface,
-                           !e.exists ? "does not exist" : e.running ? "runs" : "does not run", e.primary.to_string());
-      },
-      [](const ClientConnected& e) { return fmt::format("client {} connected", e.client); },
-      [](const ClientMessage& e) { return fmt::format("client {}: {}", e.client, text(e.message)); },
-      [](const ClientClosed& e) { return fmt::format("client {} closed", e.client); },
-      [](const AddressResult& e) {
-        return fmt::format("{} {} on {}: {}", e.added ? "added" : "removed", e.address.to_string(), e.interface, e.code);
-      },
-      [](const Stop&) { return std::string("stop"); },
-      [](const Reload&) { return std::string("reload"); }}, event);
+  return std::visit(
+      common::Overload{
+          [](const Tick&) { return std::string("tick"); },
+          [](const AdvertReceived& e) {
+            return fmt::format("advert on {} from {}: {}", e.interface, e.source.to_string(), advert(e.payload));
+          },
+          [](const LinkChanged& e) {
+            return fmt::format("link {} {}, address {}", e.interface,
+                               !e.exists   ? "does not exist"
+                               : e.running ? "runs"
+                                           : "does not run",
+                               e.primary.to_string());
+          },
+          [](const ClientConnected& e) { return fmt::format("client {} connected", e.client); },
+          [](const ClientMessage& e) { return fmt::format("client {}: {}", e.client, text(e.message)); },
+          [](const ClientClosed& e) { return fmt::format("client {} closed", e.client); },
+          [](const AddressResult& e) {
+            return fmt::format("{} {} on {}: {}", e.added ? "added" : "removed", e.address.to_string(), e.interface,
+                               e.code);
+          },
+          [](const Stop&) { return std::string("stop"); }, [](const Reload&) { return std::string("reload"); }},
+      event);
 }
 
 std::string to_string(const Action& action) {
-  return std::visit(common::Overload{
-      [](const SendAdvert& a) { return fmt::format("send advert on {}: {}", a.interface, advert(a.payload)); },
-      [](const AddAddress& a) { return fmt::format("add {} to {}", a.address.to_string(), a.interface); },
-      [](const RemoveAddress& a) { return fmt::format("remove {} from {}", a.address.to_string(), a.interface); },
-      [](const Announce& a) { return fmt::format("announce {} on {}", a.address.to_string(), a.interface); },
-      [](const SendMessage& a) { return fmt::format("to client {}: {}", a.client, text(a.message)); },
-      [](const CloseClient& a) { return fmt::format("close client {}: {}", a.client, a.why); },
-      [](const RunHook& a) {
-        std::string line = "run " + a.path;
-        for (const std::string& argument : a.arguments) line += " " + argument;
-        return line;
-      },
-      [](const StoreTerm& a) { return fmt::format("store term {} of {}", common::to_string(a.term), a.group); },
-      [](const Log& a) { return fmt::format("log {}: {}", a.name, a.text); },
-      [](const Finished&) { return std::string("finished"); }}, action);
+  return std::visit(
+      common::Overload{
+          [](const SendAdvert& a) { return fmt::format("send advert on {}: {}", a.interface, advert(a.payload)); },
+          [](const AddAddress& a) { return fmt::format("add {} to {}", a.address.to_string(), a.interface); },
+          [](const RemoveAddress& a) { return fmt::format("remove {} from {}", a.address.to_string(), a.interface); },
+          [](const Announce& a) { return fmt::format("announce {} on {}", a.address.to_string(), a.interface); },
+          [](const SendMessage& a) { return fmt::format("to client {}: {}", a.client, text(a.message)); },
+          [](const CloseClient& a) { return fmt::format("close client {}: {}", a.client, a.why); },
+          [](const RunHook& a) {
+            std::string line = "run " + a.path;
+            for (const std::string& argument : a.arguments) line += " " + argument;
+            return line;
+          },
+          [](const StoreTerm& a) { return fmt::format("store term {} of {}", common::to_string(a.term), a.group); },
+          [](const Log& a) { return fmt::format("log {}: {}", a.name, a.text); },
+          [](const Finished&) { return std::string("finished"); }},
+      action);
 }
 
 }  // namespace vrrpd

@@ -31,7 +31,11 @@ sync:
   commit: {}
 nat:
   source:
-    10: {{ outbound_interface: eth0, source_address: 192.168.100.0/24, translate_to: 10.10.0.101, port_mapping: fully-random }}
+    10:
+      outbound_interface: eth0
+      source_address: 192.168.100.0/24
+      translate_to: 10.10.0.101
+      port_mapping: fully-random
 )",
                      ms, o.plain ? "security: none" : "key_file: /etc/steadynat/sync.key",
                      o.continuous ? "continuous" : "on-takeover");

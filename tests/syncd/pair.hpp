@@ -23,7 +23,9 @@ using common::Duration;
 using common::Time;
 using namespace syncd;
 
-inline common::IpAddress ip(const char* text) { return *common::IpAddress::parse(text); }
+inline common::IpAddress ip(const char* text) {
+  return *common::IpAddress::parse(text);
+}
 
 /// TCP or UDP from the LAN, translated to the virtual address with a port of its own.
 inline Flow flow(unsigned n, std::uint8_t protocol = 6, std::uint8_t state = 3) {
@@ -56,7 +58,7 @@ struct FakeKernel {
   std::map<FlowKey, Entry> entries;
   std::map<std::pair<std::uint8_t, Tuple>, FlowKey> by_reply;
   std::vector<FlowChange> events;
-  std::set<FlowKey> refuse;              ///< keys that are refused with EINVAL
+  std::set<FlowKey> refuse;  ///< keys that are refused with EINVAL
   std::map<KernelWrite::Op, unsigned> writes;
   bool own_events = true;
 
@@ -128,7 +130,7 @@ struct Box {
   common::Config config;
   std::vector<std::byte> key = std::vector<std::byte>(32, std::byte{7});
   bool usable = true;
-  std::vector<common::NotifyMessage> told;     ///< to vrrpd, without reports
+  std::vector<common::NotifyMessage> told;  ///< to vrrpd, without reports
   common::PeerReport report;
   std::vector<common::Reply> replies;
   std::vector<std::string> logs;
@@ -149,8 +151,12 @@ inline common::Config pair_config(int index, common::CommitPolicy policy) {
   c.digest = "same";
   common::GroupConfig g;
   g.name = "MAIN-GW";
-  g.instances = {{.name = "wan", .interface = "eth0", .vrid = 1, .virtual_addresses = {*common::Prefix::parse("10.10.0.101/24")}},
-                 {.name = "lan", .interface = "eth2", .vrid = 2, .virtual_addresses = {*common::Prefix::parse("192.168.100.1/24")}}};
+  g.instances = {
+      {.name = "wan", .interface = "eth0", .vrid = 1, .virtual_addresses = {*common::Prefix::parse("10.10.0.101/24")}},
+      {.name = "lan",
+       .interface = "eth2",
+       .vrid = 2,
+       .virtual_addresses = {*common::Prefix::parse("192.168.100.1/24")}}};
   c.vrrp = common::VrrpConfig{{g}};
   common::SyncConfig s;
   s.groups = {"MAIN-GW"};
@@ -172,7 +178,7 @@ class Pair {
   Box box[2];
   common::Prng prng;
   std::uint64_t datagrams = 0, bytes = 0;
-  std::vector<std::pair<int, common::Bytes>> recorded;   ///< everything sent, by sender, when recording
+  std::vector<std::pair<int, common::Bytes>> recorded;  ///< everything sent, by sender, when recording
   bool recording = false;
 
   explicit Pair(common::CommitPolicy policy = common::CommitPolicy::continuous, std::uint64_t seed = 1) : prng(seed) {
@@ -195,7 +201,8 @@ class Pair {
   /// vrrpd connects and says where things stand.
   void welcome(int i, common::GroupState state, common::Term term) {
     step(i, NotifyConnected{});
-    step(i, NotifyReceived{common::Welcome{.node = box[i].config.node, .groups = {{"MAIN-GW", state, common::Phase::idle, term}}}});
+    step(i, NotifyReceived{common::Welcome{.node = box[i].config.node,
+                                           .groups = {{"MAIN-GW", state, common::Phase::idle, term}}}});
   }
   void entered(int i, common::GroupState state, common::Term term) {
     step(i, NotifyReceived{common::Entered{.group = "MAIN-GW", .state = state, .term = term}});
@@ -222,8 +229,10 @@ class Pair {
     Box& b = box[i];
     std::visit(common::Overload{
                    [&](SendNotify& a) {
-                     if (auto* r = std::get_if<common::PeerReport>(&a.message)) b.report = *r;
-                     else b.told.push_back(a.message);
+                     if (auto* r = std::get_if<common::PeerReport>(&a.message))
+                       b.report = *r;
+                     else
+                       b.told.push_back(a.message);
                    },
                    [](Publish&) {},
                    [&](StartDump& a) { at(now + 1ms, [this, i, d = a.dump] { dump(i, d); }); },
@@ -293,7 +302,8 @@ class Pair {
     const int copies = prng.chance(network.duplicate) ? 2 : 1;
     for (int c = 0; c < copies; ++c) {
       if (network.cut || prng.chance(network.loss)) continue;
-      const Duration jitter = network.jitter > 0us ? Duration(prng.below(static_cast<std::uint64_t>(network.jitter.count()))) : 0us;
+      const Duration jitter =
+          network.jitter > 0us ? Duration(prng.below(static_cast<std::uint64_t>(network.jitter.count()))) : 0us;
       at(now + network.delay + jitter, [this, to = 1 - i, data] { receive(to, data); });
     }
   }
@@ -308,9 +318,10 @@ class Pair {
     // A deadline that is never served would make the shell spin.
     if (now - counted_from_[i] > 100ms) counted_from_[i] = now, steps_[i] = 0;
     if (deadline && *deadline <= now && ++steps_[i] > 3000) throw std::runtime_error("a deadline stays in the past");
-    if (deadline) at(std::max(*deadline, now + 10us), [this, i, number] {
-      if (armed_[i] == number) step(i, Tick{});
-    });
+    if (deadline)
+      at(std::max(*deadline, now + 10us), [this, i, number] {
+        if (armed_[i] == number) step(i, Tick{});
+      });
   }
 
   void run(Duration d) {

@@ -1,14 +1,17 @@
+#include "syncd/record.hpp"
+
 #include <catch2/catch.hpp>
 
 #include "common/prng.hpp"
-#include "syncd/record.hpp"
 #include "tests/syncd/pair.hpp"
 
 using namespace syncd_test;
 
 namespace {
 
-common::Bytes bytes_of(const Record& r) { return {r.bytes.begin(), r.bytes.begin() + r.size}; }
+common::Bytes bytes_of(const Record& r) {
+  return {r.bytes.begin(), r.bytes.begin() + r.size};
+}
 
 Record encoded(const Flow& f) {
   Record r;
@@ -33,7 +36,8 @@ Flow random_flow(common::Prng& prng) {
   const std::uint8_t protocols[] = {1, 6, 17, 58, 132, 0, 255};
   f.key.protocol = protocols[prng.below(7)];
   f.key.zone = prng.chance(0.3) ? static_cast<std::uint16_t>(prng.next()) : 0;
-  f.key.original = {address(), address(), static_cast<std::uint16_t>(prng.next()), static_cast<std::uint16_t>(prng.next())};
+  f.key.original = {address(), address(), static_cast<std::uint16_t>(prng.next()),
+                    static_cast<std::uint16_t>(prng.next())};
   f.reply = inverted(f.key);
   if (prng.chance(0.4)) f.reply.source = address();
   if (prng.chance(0.4)) f.reply.destination = address();
@@ -44,8 +48,9 @@ Flow random_flow(common::Prng& prng) {
   f.mark = prng.chance(0.3) ? static_cast<std::uint32_t>(prng.next()) : 0;
   if (f.key.protocol == 6 && prng.chance(0.8)) {
     f.has_tcp = true;
-    f.tcp = {static_cast<std::uint8_t>(prng.next()), static_cast<std::uint8_t>(prng.below(8)), static_cast<std::uint8_t>(prng.below(8)),
-             static_cast<std::uint8_t>(prng.below(16)), static_cast<std::uint8_t>(prng.below(16))};
+    f.tcp = {static_cast<std::uint8_t>(prng.next()), static_cast<std::uint8_t>(prng.below(8)),
+             static_cast<std::uint8_t>(prng.below(8)), static_cast<std::uint8_t>(prng.below(16)),
+             static_cast<std::uint8_t>(prng.below(16))};
   }
   return f;
 }
@@ -68,7 +73,9 @@ TEST_CASE("a record is a flow, and there is one record of a flow") {
   }
 }
 
-TEST_CASE("a record of translated IPv4 TCP is small") { CHECK(encoded(flow(1)).size == 27); }
+TEST_CASE("a record of translated IPv4 TCP is small") {
+  CHECK(encoded(flow(1)).size == 27);
+}
 
 TEST_CASE("every cut of a record is refused, and so is damage, or it is another proper record") {
   common::Prng prng(2);
@@ -79,7 +86,8 @@ TEST_CASE("every cut of a record is refused, and so is damage, or it is another 
       common::Bytes damaged = bytes_of(r);
       damaged[at] ^= static_cast<std::byte>(1u << prng.below(8));
       const auto layout = inspect(damaged);
-      if (layout && !layout->gone && layout->size == damaged.size()) REQUIRE(bytes_of(encoded(decode(damaged))) == damaged);
+      if (layout && !layout->gone && layout->size == damaged.size())
+        REQUIRE(bytes_of(encoded(decode(damaged))) == damaged);
     }
   }
 }
@@ -104,7 +112,7 @@ TEST_CASE("each way in which a record can be wrong has its name") {
   zone[0] |= std::byte{8};
   zone.insert(zone.begin() + 1, 2, std::byte{0});
   CHECK(error_of(zone) == RecordError::zone_form);
-  CHECK(error_of(with(0, 0x04)) == RecordError::tcp_form);   // UDP with a TCP part
+  CHECK(error_of(with(0, 0x04)) == RecordError::tcp_form);  // UDP with a TCP part
   common::Bytes mark = good;
   mark[status] |= std::byte{0x40};
   mark.insert(mark.end() - 3, 4, std::byte{0});
@@ -115,7 +123,7 @@ TEST_CASE("each way in which a record can be wrong has its name") {
   timeout.resize(good.size() - 3);
   timeout.insert(timeout.end(), 5, std::byte{0xff});
   CHECK(error_of(timeout) == RecordError::timeout_form);
-  common::Bytes same_reply = good;   // says that the reply's destination port differs, and it is the same
+  common::Bytes same_reply = good;  // says that the reply's destination port differs, and it is the same
   same_reply[mask] = std::byte{8};
   same_reply.erase(same_reply.begin() + 15, same_reply.begin() + 19);
   same_reply[15] = good[9], same_reply[16] = good[10];

@@ -8,7 +8,9 @@ using common::CommitPolicy;
 namespace {
 
 /// The peer's table, seen through a takeover by nobody: what `status` counts, and what a kernel shows.
-std::size_t entries(const Pair& p, int i) { return p.box[i].kernel.entries.size(); }
+std::size_t entries(const Pair& p, int i) {
+  return p.box[i].kernel.entries.size();
+}
 
 }  // namespace
 
@@ -33,7 +35,7 @@ TEST_CASE("flows of the master appear in the standby's kernel, and go from it") 
 TEST_CASE("a bulk brings what there was before, and sweeps what there is no more") {
   Pair p;
   for (unsigned n = 0; n < 3000; ++n) p.box[0].kernel.put(flow(n), p.now);
-  for (unsigned n = 2990; n < 3020; ++n) p.box[1].kernel.put(flow(n), p.now);   // left over from earlier
+  for (unsigned n = 2990; n < 3020; ++n) p.box[1].kernel.put(flow(n), p.now);  // left over from earlier
   p.start_both();
   p.run(1s);
   CHECK(entries(p, 1) == 3000);
@@ -59,7 +61,7 @@ TEST_CASE("a flow that begins and ends between two sends costs nothing, one that
   CHECK(p.same_kernels());
   CHECK(p.counter(0, "flows_sent") == 500);
   CHECK(p.counter(0, "endings_sent") == 0);
-  CHECK(p.counter(0, "bulks_sent") == 1);   // the same processes, so nothing is to be begun anew
+  CHECK(p.counter(0, "bulks_sent") == 1);  // the same processes, so nothing is to be begun anew
 }
 
 TEST_CASE("tables converge through loss, reordering and duplicates") {
@@ -71,8 +73,10 @@ TEST_CASE("tables converge through loss, reordering and duplicates") {
   for (int round = 0; round < 200; ++round) {
     for (int k = 0; k < 20; ++k) {
       const auto n = static_cast<unsigned>(p.prng.below(600));
-      if (p.prng.chance(0.4)) p.box[0].kernel.remove(flow(n).key);
-      else p.box[0].kernel.put(flow(n, 6, static_cast<std::uint8_t>(1 + p.prng.below(4))), p.now);
+      if (p.prng.chance(0.4))
+        p.box[0].kernel.remove(flow(n).key);
+      else
+        p.box[0].kernel.put(flow(n, 6, static_cast<std::uint8_t>(1 + p.prng.below(4))), p.now);
     }
     p.run(2ms);
     if (p.prng.chance(0.01)) {
@@ -121,6 +125,15 @@ TEST_CASE("restart of either syncd, then a partition: tables converge again") {
   CHECK(p.same_kernels());
 }
 
+/// A datagram of the stream with epoch 5.
+static Frame frame(std::uint64_t sequence, std::uint64_t low, const common::Bytes& records) {
+  Frame f;
+  f.sequence = sequence;
+  f.low = low;
+  f.flows = {{5, records}};
+  return f;
+}
+
 TEST_CASE("an ending that overtakes an older record keeps the flow dead") {
   // Directly at the receiver: datagram 2 (ending) comes before datagram 1 (the flow).
   Store store(1);
@@ -135,13 +148,6 @@ TEST_CASE("an ending that overtakes an older record keeps the flow dead") {
   encode(flow(1), nullptr, r);
   common::Bytes live(r.view().begin(), r.view().end()), gone(r.key().begin(), r.key().end());
   gone[0] |= kGone;
-  const auto frame = [](std::uint64_t sequence, std::uint64_t low, const common::Bytes& records) {
-    Frame f;
-    f.sequence = sequence;
-    f.low = low;
-    f.flows = {{5, records}};
-    return f;
-  };
   const Time now = Time{} + 1s;
   SECTION("remembered until the older one has come") {
     receiver.on_data(frame(2, 1, gone), now);
@@ -151,7 +157,7 @@ TEST_CASE("an ending that overtakes an older record keeps the flow dead") {
     CHECK(store.counters[Counter::older_version] == 1);
     CHECK(store.graves.size == 0);
     CHECK(store.table.size() == 0);
-    receiver.on_data(frame(3, 3, live), now);   // a new flow of the same key
+    receiver.on_data(frame(3, 3, live), now);  // a new flow of the same key
     CHECK(group.flows == 1);
   }
   SECTION("or until the sender disowns it") {
@@ -213,21 +219,21 @@ TEST_CASE("what stays on one router is not replicated") {
     f.reply = inverted(f.key);
     p.box[0].kernel.put(f, p.now);
   };
-  put("10.10.0.102", "10.10.0.1", 6);             // its own address
+  put("10.10.0.102", "10.10.0.1", 6);  // its own address
   put("10.10.0.1", "10.10.0.102", 17);
-  put("10.10.10.2", "10.10.10.3", 17);            // the link
-  put("10.10.0.102", "224.0.0.18", 112);          // VRRP
-  put("192.168.100.7", "239.1.1.1", 17);          // multicast
+  put("10.10.10.2", "10.10.10.3", 17);    // the link
+  put("10.10.0.102", "224.0.0.18", 112);  // VRRP
+  put("192.168.100.7", "239.1.1.1", 17);  // multicast
   put("127.0.0.1", "127.0.0.1", 17);
   put("0.0.0.0", "255.255.255.255", 17);
   p.run(50ms);
   CHECK(entries(p, 1) == 0);
   CHECK(p.counter(0, "flows_excluded") == 7);
-  put("192.168.100.7", "10.10.0.101", 6);         // the virtual address moves
+  put("192.168.100.7", "10.10.0.101", 6);  // the virtual address moves
   put("192.168.100.7", "203.0.113.1", 17);
   p.run(50ms);
   CHECK(entries(p, 1) == 2);
-  put("192.168.100.7", "10.10.0.103", 6);         // the peer's own address: it refuses that itself
+  put("192.168.100.7", "10.10.0.103", 6);  // the peer's own address: it refuses that itself
   p.run(50ms);
   CHECK(entries(p, 1) == 2);
   CHECK(p.counter(1, "own_address_flows") == 1);
@@ -240,7 +246,7 @@ TEST_CASE("standby entries live on a lease that is renewed, and are written agai
   p.run(50ms);
   CHECK(p.same_kernels());
   for (int minute = 0; minute < 30; ++minute) {
-    for (auto& [key, e] : p.box[0].kernel.entries) e.expires = p.now + 1h;   // packets refresh, silently
+    for (auto& [key, e] : p.box[0].kernel.entries) e.expires = p.now + 1h;  // packets refresh, silently
     p.run(1min);
   }
   CHECK(p.same_kernels());
@@ -261,7 +267,8 @@ TEST_CASE("a wrong key is shown, and does not bring a live link down") {
   p.start_both();
   CHECK(p.box[0].report.link == common::LinkState::refused);
   REQUIRE(!p.box[0].engine->status(p.now).reasons.empty());
-  CHECK(p.box[0].engine->status(p.now).reasons.at(0) == "the peer's key is another one: copy the key file of one router to the other");
+  CHECK(p.box[0].engine->status(p.now).reasons.at(0) ==
+        "the peer's key is another one: copy the key file of one router to the other");
   p.kill(1);
   p.box[1].key = p.box[0].key;
   p.start(1);

@@ -14,7 +14,9 @@ using common::GroupState;
 using common::Time;
 using namespace std::chrono_literals;
 
-inline common::IpAddress ip(std::string_view text) { return *common::IpAddress::parse(text); }
+inline common::IpAddress ip(std::string_view text) {
+  return *common::IpAddress::parse(text);
+}
 
 /// A plain router: group G, priority 100, 1 s, one instance `wan` with VRID 10 unless more are asked for.
 inline common::Config plain(int members = 1) {
@@ -92,7 +94,9 @@ struct Bench {
     return *this;
   }
 
-  static common::IpAddress own(const std::string& interface) { return ip(interface == "wan" ? "10.0.0.2" : "10.1.0.2"); }
+  static common::IpAddress own(const std::string& interface) {
+    return ip(interface == "wan" ? "10.0.0.2" : "10.1.0.2");
+  }
 
   template <typename T>
   std::vector<T> got() const {
@@ -106,7 +110,8 @@ struct Bench {
   std::vector<T> told(vrrpd::ClientId client) const {
     std::vector<T> result;
     for (const auto& message : got<vrrpd::SendMessage>())
-      if (const T* found = std::get_if<T>(&message.message); found && message.client == client) result.push_back(*found);
+      if (const T* found = std::get_if<T>(&message.message); found && message.client == client)
+        result.push_back(*found);
     return result;
   }
   std::vector<int> sent_priorities() const {

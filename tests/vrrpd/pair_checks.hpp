@@ -7,7 +7,9 @@
 namespace pair {
 
 /// 3 * interval + skew of the standby.
-inline Duration formula(const World& world, int priority = 100) { return common::down_interval(world.interval, priority); }
+inline Duration formula(const World& world, int priority = 100) {
+  return common::down_interval(world.interval, priority);
+}
 
 inline void check_healthy(World& world, Node& master, Node& backup) {
   CHECK(master.state() == GroupState::master);

@@ -56,7 +56,9 @@ inline World::World(Duration advert_interval, const std::function<void(int, comm
   }
 }
 
-inline void World::at(Duration after, std::function<void()> what) { queue.push({now + after, ++sequence, std::move(what)}); }
+inline void World::at(Duration after, std::function<void()> what) {
+  queue.push({now + after, ++sequence, std::move(what)});
+}
 
 inline void World::observe() {
   int serving = 0;
@@ -113,9 +115,9 @@ inline void World::forge(int to, const std::string& interface, int vrid, int pri
   advert.interval = advert_interval;
   advert.addresses = {*common::IpAddress::parse(vrid == 1 ? "10.10.0.101" : "192.168.100.1")};
   const auto from = *common::IpAddress::parse(source);
-  nodes[static_cast<std::size_t>(to)].feed(vrrpd::AdvertReceived{
-      interface, from, vrrpd::vrrp_multicast(), 255,
-      vrrpd::encode(advert, from, vrrpd::vrrp_multicast(), vrrpd::ChecksumForm::rfc5798)});
+  nodes[static_cast<std::size_t>(to)].feed(
+      vrrpd::AdvertReceived{interface, from, vrrpd::vrrp_multicast(), 255,
+                            vrrpd::encode(advert, from, vrrpd::vrrp_multicast(), vrrpd::ChecksumForm::rfc5798)});
 }
 
 // --- node ----------------------------------------------------------------------------------------------------------
@@ -129,8 +131,12 @@ inline void Node::start() {
   finished = stopped = false;
   timer.reset();
   for (const auto& [interface, on] : carrier) set_carrier(interface, on);
-  world->at(20ms, [this, g = generation] { if (g == generation && syncd.alive) connect(common::Role::syncd); });
-  world->at(30ms, [this, g = generation] { if (g == generation && agent.alive) connect(common::Role::agent); });
+  world->at(20ms, [this, g = generation] {
+    if (g == generation && syncd.alive) connect(common::Role::syncd);
+  });
+  world->at(30ms, [this, g = generation] {
+    if (g == generation && agent.alive) connect(common::Role::agent);
+  });
 }
 
 inline void Node::connect(common::Role role) {
@@ -160,7 +166,9 @@ inline void Node::kill() {
   syncd.local.clear();  // syncd takes back what a lost vrrpd said
   syncd_send();
   const Duration patience = common::down_interval(world->interval, 100) / 2;
-  world->at(patience, [this] { if (!agent.connection) agent.open = false; });
+  world->at(patience, [this] {
+    if (!agent.connection) agent.open = false;
+  });
 }
 
 inline void Node::feed(vrrpd::Event event) {
@@ -201,15 +209,19 @@ inline void Node::arm() {
   if (!due || (timer && *timer <= *due && *timer > world->now)) return;
   timer = std::max(*due, world->now);
   world->queue.push({*timer, ++world->sequence, [this, g = generation, at = *timer] {
-    if (g != generation || !engine || timer != at) return;
-    timer.reset();
-    if (stopped) return;
-    run(vrrpd::Tick{});
-  }});
+                       if (g != generation || !engine || timer != at) return;
+                       timer.reset();
+                       if (stopped) return;
+                       run(vrrpd::Tick{});
+                     }});
 }
 
-inline void Node::cut_power() { plugged["wan"] = plugged["lan"] = plugged["sync"] = false; }
-inline void Node::restore_power() { plugged["wan"] = plugged["lan"] = plugged["sync"] = true; }
+inline void Node::cut_power() {
+  plugged["wan"] = plugged["lan"] = plugged["sync"] = false;
+}
+inline void Node::restore_power() {
+  plugged["wan"] = plugged["lan"] = plugged["sync"] = true;
+}
 
 inline void Node::reboot() {
   kill();
@@ -234,7 +246,9 @@ inline void Node::request(const std::string& verb, std::vector<std::string> argu
   feed(vrrpd::ClientMessage{client, common::Request{7, verb, std::move(arguments)}});
 }
 
-inline vrrpd::GroupStatus Node::status() const { return engine->status(world->now).groups.at(0); }
+inline vrrpd::GroupStatus Node::status() const {
+  return engine->status(world->now).groups.at(0);
+}
 
 inline std::uint64_t Node::counter(const std::string& name) const {
   if (!engine) return 0;
@@ -256,36 +270,45 @@ inline bool Node::serves() const {
 }
 
 inline void Node::perform(const vrrpd::Action& action) {
-  std::visit(common::Overload{
-      [&](const vrrpd::SendAdvert& a) {
-        ++adverts;
-        last_advert = world->now;
-        if (std::to_integer<int>(a.payload[2]) == 0) ++goodbyes;
-        Node& other = world->nodes[static_cast<std::size_t>(1 - index)];
-        if (!plugged[a.interface] || !carrier[a.interface]) return;
-        world->at(kWire, [&other, a] {
-          if (!other.plugged[a.interface] || !other.carrier[a.interface]) return;
-          other.feed(vrrpd::AdvertReceived{a.interface, a.source, vrrpd::vrrp_multicast(), 255, a.payload});
-        });
-      },
-      [&](const vrrpd::AddAddress& a) { addresses[a.address.to_string()] = world->now + a.lifetime; },
-      [&](const vrrpd::RemoveAddress& a) { addresses.erase(a.address.to_string()); },
-      [&](const vrrpd::Announce&) { ++announces; last_announce = world->now; },
-      [&](const vrrpd::SendMessage& a) { to_client(a.client, a.message); },
-      [&](const vrrpd::CloseClient& a) {
-        if (syncd.connection == a.client) syncd.connection.reset();
-        if (agent.connection == a.client) agent.connection.reset();
-      },
-      [&](const vrrpd::RunHook& a) { hooks.push_back(a.arguments[0] + " " + a.arguments[1] + " " + a.arguments[2]); },
-      [&](const vrrpd::StoreTerm& a) { stored[a.group] = a.term; },
-      [&](const vrrpd::Log& a) { logs.push_back(a.name); },
-      [&](const vrrpd::Finished&) { finished = true; }}, action);
+  std::visit(
+      common::Overload{
+          [&](const vrrpd::SendAdvert& a) {
+            ++adverts;
+            last_advert = world->now;
+            if (std::to_integer<int>(a.payload[2]) == 0) ++goodbyes;
+            Node& other = world->nodes[static_cast<std::size_t>(1 - index)];
+            if (!plugged[a.interface] || !carrier[a.interface]) return;
+            world->at(kWire, [&other, a] {
+              if (!other.plugged[a.interface] || !other.carrier[a.interface]) return;
+              other.feed(vrrpd::AdvertReceived{a.interface, a.source, vrrpd::vrrp_multicast(), 255, a.payload});
+            });
+          },
+          [&](const vrrpd::AddAddress& a) { addresses[a.address.to_string()] = world->now + a.lifetime; },
+          [&](const vrrpd::RemoveAddress& a) { addresses.erase(a.address.to_string()); },
+          [&](const vrrpd::Announce&) {
+            ++announces;
+            last_announce = world->now;
+          },
+          [&](const vrrpd::SendMessage& a) { to_client(a.client, a.message); },
+          [&](const vrrpd::CloseClient& a) {
+            if (syncd.connection == a.client) syncd.connection.reset();
+            if (agent.connection == a.client) agent.connection.reset();
+          },
+          [&](const vrrpd::RunHook& a) {
+            hooks.push_back(a.arguments[0] + " " + a.arguments[1] + " " + a.arguments[2]);
+          },
+          [&](const vrrpd::StoreTerm& a) { stored[a.group] = a.term; },
+          [&](const vrrpd::Log& a) { logs.push_back(a.name); }, [&](const vrrpd::Finished&) { finished = true; }},
+      action);
 }
 
 inline void Node::to_client(vrrpd::ClientId client, const common::NotifyMessage& message) {
-  if (syncd.alive && syncd.connection == client) syncd_hears(message);
-  else if (agent.alive && agent.connection == client) agent_hears(message);
-  else if (const auto* reply = std::get_if<common::Reply>(&message)) replies.push_back(*reply);
+  if (syncd.alive && syncd.connection == client)
+    syncd_hears(message);
+  else if (agent.alive && agent.connection == client)
+    agent_hears(message);
+  else if (const auto* reply = std::get_if<common::Reply>(&message))
+    replies.push_back(*reply);
 }
 
 inline void Node::say(vrrpd::ClientId client, common::NotifyMessage message, Duration after) {
@@ -320,8 +343,8 @@ inline void Node::syncd_hears(const common::NotifyMessage& message) {
     if (syncd.answers) say(*syncd.connection, common::Ready{p->group, p->term, true, {}}, syncd.ready_after);
   } else if (const auto* d = std::get_if<common::Drain>(&message)) {
     Node& other = world->nodes[static_cast<std::size_t>(1 - index)];
-    const bool confirmed = syncd.confirms && other.syncd.alive && other.syncd.complete && plugged["sync"] &&
-                           other.plugged["sync"];
+    const bool confirmed =
+        syncd.confirms && other.syncd.alive && other.syncd.complete && plugged["sync"] && other.plugged["sync"];
     if (syncd.answers) say(*syncd.connection, common::Drained{d->group, d->term, confirmed, {}}, 2ms);
   } else if (const auto* e = std::get_if<common::Entered>(&message)) {
     // Another master begins with another replica.

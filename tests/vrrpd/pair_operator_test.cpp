@@ -1,7 +1,6 @@
 // What operators, strangers and answers that do not come do to the pair.
-#include <catch2/catch.hpp>
-
 #include <algorithm>
+#include <catch2/catch.hpp>
 
 #include "pair_checks.hpp"
 
@@ -139,7 +138,8 @@ TEST_CASE("the link alone is cut and comes back: nothing moves", "[pair]") {
   CHECK(world.r1().status().term.counter == 1);
 }
 
-TEST_CASE("the segments alone are cut: the link's witness holds the backup, then it claims and the newer term wins", "[pair]") {
+TEST_CASE("the segments alone are cut: the link's witness holds the backup, then it claims and the newer term wins",
+          "[pair]") {
   World world;
   world.settle();
   world.r1().plugged["wan"] = world.r1().plugged["lan"] = false;
@@ -242,7 +242,8 @@ TEST_CASE("a forged priority 0 on all members: the link knows better", "[pair]")
   CHECK(world.longest_silence == 0ms);
 }
 
-TEST_CASE("forged lower adverts are answered, not obeyed; forged higher ones from a foreign router are obeyed", "[pair]") {
+TEST_CASE("forged lower adverts are answered, not obeyed; forged higher ones from a foreign router are obeyed",
+          "[pair]") {
   World world;
   world.settle();
   const int sent = world.r1().adverts;

@@ -1,8 +1,8 @@
-// Faults drawn from a seed, then everything is healed, and within bounded time the pair must be healthy: one master, the
-// preferred one, with a complete backup. A seed that once failed stays in the list.
-#include <catch2/catch.hpp>
+// Faults drawn from a seed, then everything is healed, and within bounded time the pair must be healthy: one master,
+// the preferred one, with a complete backup. A seed that once failed stays in the list.
 #include <fmt/core.h>
 
+#include <catch2/catch.hpp>
 #include <cstdlib>
 
 #include "common/prng.hpp"
@@ -16,20 +16,42 @@ void disturb(World& world, common::Prng& random) {
   Node& node = world.nodes[random.below(2)];
   const std::string member = random.chance(0.5) ? "wan" : "lan";
   switch (random.below(14)) {
-    case 0: node.cut_power(); break;
+    case 0:
+      node.cut_power();
+      break;
     case 1:
-    case 2: node.restore_power(); break;
-    case 3: node.reboot(); break;
-    case 4: node.set_carrier(member, false); break;
+    case 2:
+      node.restore_power();
+      break;
+    case 3:
+      node.reboot();
+      break;
+    case 4:
+      node.set_carrier(member, false);
+      break;
     case 5:
-    case 6: node.set_carrier(member, true); break;
-    case 7: node.kill(); break;
+    case 6:
+      node.set_carrier(member, true);
+      break;
+    case 7:
+      node.kill();
+      break;
     case 8:
-    case 9: if (!node.engine) node.start(); break;
-    case 10: if (node.engine && !node.stopped) node.stop(); break;
-    case 11: if (node.engine && node.stopped) node.go_on(); break;
-    case 12: if (node.engine && !node.stopped) node.request(random.chance(0.5) ? "switchover" : "release"); break;
-    case 13: world.forge(node.index, member, member == "wan" ? 1 : 2, random.chance(0.5) ? 0 : 50, world.interval); break;
+    case 9:
+      if (!node.engine) node.start();
+      break;
+    case 10:
+      if (node.engine && !node.stopped) node.stop();
+      break;
+    case 11:
+      if (node.engine && node.stopped) node.go_on();
+      break;
+    case 12:
+      if (node.engine && !node.stopped) node.request(random.chance(0.5) ? "switchover" : "release");
+      break;
+    case 13:
+      world.forge(node.index, member, member == "wan" ? 1 : 2, random.chance(0.5) ? 0 : 50, world.interval);
+      break;
   }
 }
 

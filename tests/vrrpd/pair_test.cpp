@@ -1,5 +1,5 @@
-// The scenarios that the pair must survive, with two engines on virtual time. Silence is counted from the last moment at
-// which packets would pass to the first at which they pass again.
+// The scenarios that the pair must survive, with two engines on virtual time. Silence is counted from the last moment
+// at which packets would pass to the first at which they pass again.
 #include <catch2/catch.hpp>
 
 #include "pair_checks.hpp"
@@ -8,7 +8,9 @@ using namespace pair;
 
 namespace {
 
-Duration skew(const World& world) { return common::skew_time(world.interval, 100); }
+Duration skew(const World& world) {
+  return common::skew_time(world.interval, 100);
+}
 
 }  // namespace
 
@@ -24,7 +26,8 @@ TEST_CASE("first start: the preferred router becomes master, the other its compl
   CHECK(world.r1().status().term.counter == 1);
 }
 
-TEST_CASE("power cut of the master: takeover after the formula; power back: the newer term stays, then failback", "[pair]") {
+TEST_CASE("power cut of the master: takeover after the formula; power back: the newer term stays, then failback",
+          "[pair]") {
   const Duration interval = GENERATE(100ms, 1000ms, 250ms);
   World world(interval);
   world.settle();
@@ -69,7 +72,7 @@ TEST_CASE("power back: a hand of adverts before the link reports does not move t
   CHECK(world.r1().counter("doubts") == 1);
   const int sent = world.r1().adverts;
   world.run(100ms);
-  CHECK(world.r1().adverts == sent);   // and silent
+  CHECK(world.r1().adverts == sent);  // and silent
   world.r1().plugged["sync"] = true;
   REQUIRE(world.until([&] { return world.r1().state() == GroupState::backup; }, 200ms));
   REQUIRE(world.until([&] { return world.r1().serves(); }, 5s));

@@ -129,7 +129,8 @@ TEST_CASE("9568 6.4.3 (610): priority 0 is answered with an advert, and the time
   CHECK(b.sent_priorities() == std::vector<int>{100});
 }
 
-TEST_CASE("9568 6.4.3 (645-): a higher priority, or an equal one from a higher address: Backup, at its interval", "[rfc]") {
+TEST_CASE("9568 6.4.3 (645-): a higher priority, or an equal one from a higher address: Backup, at its interval",
+          "[rfc]") {
   const bool equal = GENERATE(true, false);
   Bench b;
   b.make_master().advert(equal ? 100 : 101, "10.0.0.3", 2s);
