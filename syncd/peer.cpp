@@ -104,6 +104,12 @@ void Peer::on_probe(Time now) {
   tell_now(now);
 }
 
+bool Peer::claimed(const Group& group) const {
+  return std::ranges::any_of(local_, [&](const Stated& s) {
+    return s.report.group == group.name && s.report.phase == common::Phase::claiming;
+  });
+}
+
 const GroupState* Peer::said(const Group& group) const {
   if (!said_) return nullptr;
   const auto it = std::ranges::find(said_->groups, group.id, &GroupState::group);

@@ -39,6 +39,8 @@ class Peer {
   void on_probe(common::Time now);
   void on_answer() { answered_ = true; }
   const GroupState* said(const Group& group) const;
+  /// The peer has been told that this node takes the group over.
+  bool claimed(const Group& group) const;
   bool config_differs() const { return said_ && said_->config != config_hash_; }
 
   // --- what vrrpd and the agent are told of the peer

@@ -125,8 +125,8 @@ bool Roles::peer_still_drains(const Takeover& takeover, bool link_up, Time now) 
   const GroupState* said = parts_.peer.said(group);
   if (said == nullptr || said->epoch == 0 || said->epoch != group.replica.epoch || said->drained) return false;
   // It says nothing when its vrrpd is dead or hangs: its syncd lives, hears of our claim, and drains by itself.
-  return !said->report || said->report->phase == common::Phase::leaving ||
-         said->report->phase == common::Phase::handing_over;
+  if (!said->report) return parts_.peer.claimed(group);
+  return said->report->phase == common::Phase::leaving || said->report->phase == common::Phase::handing_over;
 }
 
 /// The peer claims a newer term, and our vrrpd has not said anything: it hangs, or is dead. The agent hears of the
