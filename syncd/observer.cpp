@@ -177,9 +177,13 @@ void Observer::on_live_copy(Slot slot, const Flow& flow, bool from_dump, Time no
   if (!old_layout || !layout) return;
   const bool known = e.is(entry::in_kernel);
   note_kernel(e, flow, timeout_of(old, *old_layout), now);
-  if (e.is(entry::found)) {
-    if (!from_dump) store_.table.set_record(slot, record.view());
-    return;
+  // While nobody else streams the group, our kernel's word is the best there is: vrrpd may just be starting anew.
+  const bool orphaned = e.generation != store_.group_of(e).generation && store_.group_of(e).replica.epoch == 0;
+  if (e.is(entry::found) || orphaned) {
+    if (from_dump) return;
+    const TcpState known_tcp = tcp_of(old, *old_layout);
+    encode(flow, old_layout->has_tcp ? &known_tcp : nullptr, record);
+    return store_.table.set_record(slot, record.view());
   }
   if (!same_binding(old, *old_layout, record.view(), *layout))
     e.set(entry::rebind);
@@ -210,7 +214,7 @@ void Observer::on_destroyed(const Flow& flow, Time now) {
 
 void Observer::on_lost(Time now) {
   ++store_.counters[Counter::events_lost];
-  in_step_ = false;
+  store_.whole = false;
   // What a running dump has shown already may have changed since.
   if (dumping_ || sweeping_)
     again_ = true;
@@ -279,7 +283,7 @@ void Observer::sweep(Time now) {
   dumped_once_ = true;
   ended_meanwhile_.clear();
   if (again_) return want_dump(now);
-  in_step_ = true;
+  store_.whole = true;
 }
 
 }  // namespace syncd

@@ -57,7 +57,7 @@ class Observer {
   void sweep(common::Time now);
   bool sweeping() const { return sweeping_; }
   /// Nothing that the kernel said was lost without a dump having made up for it.
-  bool in_step() const { return in_step_; }
+  bool in_step() const { return store_.whole; }
   bool dumped_once() const { return dumped_once_; }
   common::Deadline deadline() const { return dumping_ || sweeping_ ? common::Deadline{} : dump_at_; }
 
@@ -78,7 +78,7 @@ class Observer {
   TimeoutGuide guide_;
   common::Deadline dump_at_;
   bool dumping_ = false, sweeping_ = false, again_ = false;
-  bool in_step_ = false, dumped_once_ = false;
+  bool dumped_once_ = false;
   Slot cursor_ = 0;
   tsl::robin_set<std::uint32_t> ended_meanwhile_;  ///< hashes: what ended while a dump that may still show it was read
 };

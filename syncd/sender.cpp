@@ -100,9 +100,15 @@ void Sender::suspend() {
 // --- packing
 // ----------------------------------------------------------------------------------------------------------
 
+/// A walk stays open at its end while the table may lack what the kernel has (a syncd that was restarted beside a working
+/// master): the peer would take the end of the walk for leave to sweep what it has and we have not read yet.
+bool Sender::walk_has_work(const Group& group) const {
+  return group.stream.walking && (group.stream.cursor < store_.table.end() || store_.whole);
+}
+
 bool Sender::has_work() const {
   if (!store_.endings.empty() || !store_.changes.empty()) return true;
-  return std::ranges::any_of(store_.groups, [](const Group& g) { return g.stream.walking; });
+  return std::ranges::any_of(store_.groups, [this](const Group& g) { return walk_has_work(g); });
 }
 
 bool Sender::ready(Time now) const {
@@ -110,7 +116,7 @@ bool Sender::ready(Time now) const {
   // Enough for a datagram, somebody waits for a mark, or gathered for long enough.
   constexpr std::size_t kAboutADatagram = 48;
   if (store_.changes.size + store_.endings.size >= kAboutADatagram || !marks_.empty()) return true;
-  if (std::ranges::any_of(store_.groups, [](const Group& g) { return g.stream.walking; })) return true;
+  if (std::ranges::any_of(store_.groups, [this](const Group& g) { return walk_has_work(g); })) return true;
   return now >= last_sent_ + kGather;
 }
 
@@ -168,7 +174,7 @@ bool Sender::pack_walks(FrameWriter& frame, std::size_t limit, Flight& flight) {
       if (!pack_one(stream.cursor, frame, limit, flight)) return false;
       ++stream.sent;
     }
-    if (!stream.walking || stream.cursor < store_.table.end()) continue;
+    if (!stream.walking || stream.cursor < store_.table.end() || !store_.whole) continue;
     stream.walking = false;
     stream.mark = mark();
   }

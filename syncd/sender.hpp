@@ -87,6 +87,7 @@ class Sender {
   };
 
   bool may_send(const Group& group) const { return group.role == Role::master && group.stream.followed; }
+  bool walk_has_work(const Group& group) const;
   bool has_work() const;
   void note_waiting(common::Time now);
   void drop_unsent(Slot slot);

@@ -25,8 +25,8 @@ void Store::end(Slot slot) {
   e.set(entry::gone);
   e.clear(entry::behind | entry::rebind | entry::retime | entry::retried | entry::refused | entry::found);
   Record key;
-  const common::ByteView whole = table.record(slot);
-  encode_key(decode_key(whole), key);
+  const common::ByteView record = table.record(slot);
+  encode_key(decode_key(record), key);
   table.set_record(slot, key.key());
 }
 

@@ -16,6 +16,8 @@ class Store {
   Counters counters;
   bool apart = true;                ///< the peer is not heard on any link
   std::uint8_t dump_number = 0;     ///< of the newest dump, for Entry::seen
+  /// The table has all that our kernel has: a dump was read to its end, and no events were lost since.
+  bool whole = false;
 
   SlotList endings, changes;        ///< to send
   SlotList graves;                  ///< gone at the peer's word, remembered until nothing older can come

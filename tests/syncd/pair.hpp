@@ -180,6 +180,7 @@ class Pair {
   std::uint64_t datagrams = 0, bytes = 0;
   std::vector<std::pair<int, common::Bytes>> recorded;  ///< everything sent, by sender, when recording
   bool recording = false;
+  Duration dump_delay = 1ms;
 
   explicit Pair(common::CommitPolicy policy = common::CommitPolicy::continuous, std::uint64_t seed = 1) : prng(seed) {
     for (int i : {0, 1}) box[i].config = pair_config(i, policy);
@@ -213,6 +214,9 @@ class Pair {
     start(0), start(1);
     welcome(0, common::GroupState::master, {1, "R1"});
     welcome(1, common::GroupState::backup, {1, "R1"});
+    for (int i : {0, 1})
+      notify(i, common::LocalReport{.groups = {{.group = "MAIN-GW", .state = i == 0 ? common::GroupState::master : common::GroupState::backup,
+                                                .term = {1, "R1"}, .priority = 100}}});
     run(500ms);
   }
 
@@ -235,7 +239,7 @@ class Pair {
                        b.told.push_back(a.message);
                    },
                    [](Publish&) {},
-                   [&](StartDump& a) { at(now + 1ms, [this, i, d = a.dump] { dump(i, d); }); },
+                   [&](StartDump& a) { at(now + dump_delay, [this, i, d = a.dump] { dump(i, d); }); },
                    [&](SyncEvents& a) {
                      at(now + 50us, [this, i, r = a.request] {
                        deliver_events(i);

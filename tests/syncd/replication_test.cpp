@@ -297,3 +297,53 @@ TEST_CASE("datagrams recorded before a restart do nothing after it") {
   CHECK(p.box[1].engine->status(p.now).peer_flows == 0);
   CHECK(p.box[1].engine->status(p.now).link == common::LinkState::up);
 }
+
+TEST_CASE("a syncd that starts anew beside a working master never lets the peer sweep what it has not read yet") {
+  Pair p;
+  p.start_both();
+  for (unsigned n = 0; n < 3000; ++n) p.box[0].kernel.put(flow(n), p.now);
+  p.run(100ms);
+  p.kill(0);
+  p.run(50ms);
+  p.dump_delay = 400ms;   // a large table
+  p.start(0);
+  p.welcome(0, common::GroupState::master, {1, "R1"});
+  for (int i = 0; i < 80; ++i) {
+    p.run(10ms);
+    REQUIRE(entries(p, 1) == 3000);
+  }
+  CHECK(p.counter(1, "swept") == 0);
+  CHECK(p.box[1].report.replicas.at(0).complete);
+  CHECK(p.same_kernels());
+}
+
+TEST_CASE("two links at once: one may fail, and copies are dropped") {
+  Pair p;
+  for (int i : {0, 1}) {
+    auto second = p.box[i].config.sync->links[0];
+    second.interface = "eth3";
+    p.box[i].config.sync->links.push_back(second);
+  }
+  p.start_both();
+  for (int i : {0, 1}) p.step(i, LinkChanged{1, true});
+  p.run(200ms);
+  for (unsigned n = 0; n < 100; ++n) p.box[0].kernel.put(flow(n), p.now);
+  p.run(50ms);
+  CHECK(p.same_kernels());
+  CHECK(p.counter(1, "datagram_replayed") > 0);
+  for (int i : {0, 1}) p.step(i, LinkChanged{0, false});
+  for (unsigned n = 100; n < 200; ++n) p.box[0].kernel.put(flow(n), p.now);
+  p.run(50ms);
+  CHECK(p.same_kernels());
+  CHECK(p.box[0].report.link == common::LinkState::up);
+  for (int i : {0, 1}) p.step(i, LinkChanged{1, false});
+  CHECK(p.box[0].report.link == common::LinkState::down);
+}
+
+TEST_CASE("different configurations are shown on both sides") {
+  Pair p;
+  p.box[1].config.digest = "other";
+  p.start_both();
+  CHECK(p.box[0].report.config_differs);
+  CHECK(p.box[1].engine->status(p.now).config_differs);
+}

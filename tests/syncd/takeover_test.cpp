@@ -335,3 +335,89 @@ TEST_CASE("sync verify: equal, different, while traffic runs, without a peer") {
   p.step(who, RequestReceived{1, {.id = 7, .verb = "sync.verify", .arguments = {}}});
   CHECK(!p.box[who].replies.at(2).ok);
 }
+
+namespace {
+
+/// Two groups, each router master of one: MAIN-GW of 192.168.100.0/24 on R1, SECOND of 192.168.200.0/24 on R2.
+common::Config two_groups(int i) {
+  common::Config c = pair_config(i, CommitPolicy::continuous);
+  common::GroupConfig second = c.vrrp->groups[0];
+  c.vrrp->groups[0].protects = {*common::Prefix::parse("192.168.100.0/24")};
+  second.name = "SECOND";
+  second.instances[0].virtual_addresses = {*common::Prefix::parse("10.10.0.102/24")};
+  second.instances[1].virtual_addresses = {*common::Prefix::parse("192.168.200.1/24")};
+  second.protects = {*common::Prefix::parse("192.168.200.0/24")};
+  c.vrrp->groups.push_back(second);
+  c.sync->groups = {"MAIN-GW", "SECOND"};
+  return c;
+}
+
+Flow second_flow(unsigned n) {
+  Flow f = flow(n);
+  f.key.original.source = ip("192.168.200.10");
+  f.reply.destination = ip("10.10.0.102");
+  return f;
+}
+
+}  // namespace
+
+TEST_CASE("two groups, each router master of one: each sends its own, and one alone can move") {
+  Pair p;
+  for (int i : {0, 1}) p.box[i].config = two_groups(i);
+  p.start(0), p.start(1);
+  const common::Term first{1, "R1"}, second{1, "R2"};
+  for (int i : {0, 1}) {
+    p.step(i, NotifyConnected{});
+    p.notify(i, common::Welcome{.node = p.box[i].config.node,
+                                .groups = {{"MAIN-GW", i == 0 ? common::GroupState::master : common::GroupState::backup, Phase::idle, first},
+                                           {"SECOND", i == 1 ? common::GroupState::master : common::GroupState::backup, Phase::idle, second}}});
+  }
+  p.run(300ms);
+  for (unsigned n = 0; n < 200; ++n) {
+    p.box[0].kernel.put(flow(n), p.now);
+    p.box[1].kernel.put(second_flow(n), p.now);
+  }
+  p.run(100ms);
+  CHECK(p.box[0].kernel.entries.size() == 400);
+  CHECK(p.same_kernels());
+  CHECK(p.box[0].engine->status(p.now).local_flows == 200);
+  CHECK(p.box[0].engine->status(p.now).peer_flows == 200);
+  p.notify(1, common::Drain{"SECOND", second, 100});
+  p.run(20ms);
+  CHECK(p.box[1].messages<common::Drained>().back().confirmed);
+  p.notify(1, common::Entered{.group = "SECOND", .state = common::GroupState::backup, .term = second});
+  p.notify(0, common::Prepare{"SECOND", {2, "R1"}, 1000});
+  p.run(20ms);
+  CHECK(ready(p, 0).ok);
+  p.notify(0, common::Entered{.group = "SECOND", .state = common::GroupState::master, .term = {2, "R1"}});
+  for (unsigned n = 0; n < 50; ++n) p.box[0].kernel.remove(second_flow(n).key);
+  for (unsigned n = 200; n < 250; ++n) p.box[0].kernel.put(flow(n), p.now);
+  p.run(500ms);
+  CHECK(p.box[0].kernel.entries.size() == 400);
+  CHECK(p.same_kernels());
+  CHECK(p.box[1].engine->status(p.now).peer_flows == 400);
+}
+
+TEST_CASE("vrrpd is started anew beside living traffic: what the kernel says meanwhile is not forgotten") {
+  Pair p(GENERATE(CommitPolicy::continuous, CommitPolicy::on_takeover));
+  p.start_both();
+  for (unsigned n = 0; n < 100; ++n) p.box[0].kernel.put(flow(n, 6, 2), p.now);
+  p.run(50ms);
+  p.step(0, NotifyDisconnected{});
+  p.run(50ms);
+  p.welcome(0, common::GroupState::backup, {1, "R1"});
+  for (unsigned n = 0; n < 100; ++n) p.box[0].kernel.put(flow(n, 6, 3), p.now);
+  for (unsigned n = 100; n < 120; ++n) p.box[0].kernel.put(flow(n, 6, 3), p.now);
+  p.run(100ms);
+  p.notify(0, common::Prepare{"MAIN-GW", {2, "R1"}, 1000});
+  p.run(20ms);
+  CHECK(ready(p, 0).ok);
+  p.entered(0, common::GroupState::master, {2, "R1"});
+  p.notify(1, common::Entered{.group = "MAIN-GW", .state = common::GroupState::backup, .term = {2, "R1"}});
+  for (const auto& [key, e] : p.box[0].kernel.entries) REQUIRE(e.flow.tcp.state == 3);
+  p.run(500ms);
+  CHECK(p.box[1].engine->status(p.now).peer_flows == 120);
+  p.step(1, RequestReceived{1, {.id = 5, .verb = "sync.verify", .arguments = {}}});
+  p.run(1s);
+  CHECK(p.box[1].replies.at(0).body == R"({"differ":0,"compared":120,"flows":[]})");
+}

@@ -1,0 +1,156 @@
+#include <catch2/catch.hpp>
+
+#include "common/prng.hpp"
+#include "syncd/frame.hpp"
+#include "syncd/session.hpp"
+#include "tests/syncd/pair.hpp"
+
+using namespace syncd_test;
+
+namespace {
+
+const Names kNames{"R1", "R2"};
+
+syncd::GroupState some_group(common::Prng& prng) {
+  const auto term = [&prng] {
+    const char* nodes[] = {"", "R1", "R2", "formerly-another-router"};
+    return common::Term{prng.next() >> prng.below(64), nodes[prng.below(4)]};
+  };
+  syncd::GroupState g;
+  g.group = prng.next();
+  g.following = static_cast<std::uint32_t>(prng.below(3));
+  if (prng.chance(0.5)) {
+    g.epoch = static_cast<std::uint32_t>(1 + prng.below(100));
+    g.term = term();
+    g.all_sent = prng.chance(0.5);
+    g.drained = prng.chance(0.5);
+  }
+  if (prng.chance(0.7)) {
+    common::GroupReport r;
+    r.state = static_cast<common::GroupState>(prng.below(4));
+    r.phase = static_cast<common::Phase>(prng.below(6));
+    r.term = term();
+    r.complete = prng.chance(0.5);
+    r.held = prng.chance(0.5);
+    r.by_operator = prng.chance(0.5);
+    r.priority = static_cast<int>(prng.below(256));
+    g.report = r;
+  }
+  return g;
+}
+
+common::Bytes some_frame(common::Prng& prng, PeerState& state, Ack& ack) {
+  common::Bytes out;
+  FrameWriter w(out, kNames);
+  w.ack_now();
+  ack.base = prng.next() >> prng.below(60);
+  for (int i = 0; i < 5; ++i) ack.beyond.set(prng.below(kAckBits));
+  w.ack(ack);
+  w.data(1000, 990);
+  state.serial = prng.next() >> 20;
+  state.config = prng.next();
+  for (std::uint64_t n = prng.below(5); n > 0; --n) state.groups.push_back(some_group(prng));
+  w.state(state);
+  w.ask({7, 8, 9});
+  w.begin_flows(3);
+  Record r;
+  encode(flow(1), nullptr, r);
+  w.record(r.view(), false);
+  w.record(r.key(), true);
+  w.end_flows();
+  w.part({7, 1, 2, r.view()});
+  return out;
+}
+
+FrameError error_of(common::Bytes bytes) {
+  const auto frame = decode_frame(bytes, kNames);
+  REQUIRE(!frame);
+  return frame.error();
+}
+
+common::Bytes raw(std::initializer_list<unsigned> values) {
+  common::Bytes out;
+  for (const unsigned v : values) out.push_back(static_cast<std::byte>(v));
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a frame says what was written into it") {
+  common::Prng prng(1);
+  for (int i = 0; i < 500; ++i) {
+    PeerState state;
+    Ack ack;
+    const common::Bytes bytes = some_frame(prng, state, ack);
+    const auto frame = decode_frame(bytes, kNames);
+    REQUIRE(frame);
+    CHECK(frame->ack_now);
+    CHECK(!frame->probe);
+    REQUIRE(frame->ack == ack);
+    CHECK(frame->sequence == 1000);
+    CHECK(frame->low == 990);
+    REQUIRE(frame->state == state);
+    CHECK(frame->ask == VerifyAsk{7, 8, 9});
+    REQUIRE(frame->flows.size() == 1);
+    CHECK(frame->flows[0].epoch == 3);
+    REQUIRE(frame->part.has_value());
+    CHECK(frame->part->chunks == 2);
+  }
+}
+
+TEST_CASE("no cut or damaged frame does harm") {
+  common::Prng prng(2);
+  for (int i = 0; i < 200; ++i) {
+    PeerState state;
+    Ack ack;
+    const common::Bytes bytes = some_frame(prng, state, ack);
+    for (std::size_t n = 0; n < bytes.size(); ++n) decode_frame(common::ByteView(bytes).first(n), kNames);
+    for (int k = 0; k < 200; ++k) {
+      common::Bytes damaged = bytes;
+      for (std::uint64_t n = 1 + prng.below(3); n > 0; --n) damaged[prng.below(damaged.size())] = static_cast<std::byte>(prng.next());
+      decode_frame(damaged, kNames);
+    }
+  }
+}
+
+TEST_CASE("each way in which a frame can be wrong has its name") {
+  CHECK(error_of({}) == FrameError::truncated);
+  CHECK(error_of(raw({0x10, 5})) == FrameError::truncated);
+  CHECK(error_of(raw({0x10, 5, 1, 0})) == FrameError::ack_form);
+  common::Bytes long_ack = raw({0x10, 5, 65});
+  long_ack.insert(long_ack.end(), 65, std::byte{1});
+  CHECK(error_of(long_ack) == FrameError::ack_form);
+  CHECK(error_of(raw({0x20, 0, 0})) == FrameError::data_form);
+  CHECK(error_of(raw({0x20, 5, 5})) == FrameError::data_form);
+  CHECK(error_of(raw({0, 1, 0, 200})) == FrameError::truncated);
+  CHECK(error_of(raw({0, 1, 0, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 200})) == FrameError::state_form);
+  CHECK(error_of(raw({0, 2, 0, 4, 0, 0, 0, 1})) == FrameError::flows_form);      // flows without a sequence
+  CHECK(error_of(raw({0x20, 5, 0, 2, 0, 2, 0, 0})) == FrameError::flows_form);
+  CHECK(error_of(raw({0, 3, 0, 1, 0})) == FrameError::verify_form);
+  CHECK(error_of(raw({0, 4, 0, 1, 0})) == FrameError::verify_form);
+  CHECK(decode_frame(raw({0, 99, 0, 1, 0}), kNames)->unknown_blocks == 1);       // a newer peer
+}
+
+TEST_CASE("the statements of all groups fit one datagram, however long the names of nodes are") {
+  PeerState state;
+  for (std::size_t i = 0; i < 40; ++i) {
+    syncd::GroupState g{.group = i, .epoch = 1, .term = {UINT64_MAX, std::string(200, 'x')}};
+    g.report = common::GroupReport{.term = {UINT64_MAX, std::string(200, 'y')}};
+    state.groups.push_back(g);
+  }
+  common::Bytes out;
+  FrameWriter w(out, kNames);
+  Ack ack;
+  ack.beyond.set();
+  w.ack(ack);
+  w.state(state);
+  CHECK(out.size() <= kMaxPayload);
+  REQUIRE(decode_frame(out, kNames));
+  CHECK(decode_frame(out, kNames)->state->groups.size() >= 5);
+  for (auto& g : state.groups) g.term.node = g.report->term.node = "R1";
+  FrameWriter again(out, kNames);
+  again.ack(ack);
+  again.state(state);
+  CHECK(out.size() <= kMaxPayload);
+  CHECK(decode_frame(out, kNames)->state->groups.size() >= 25);
+}
