@@ -100,8 +100,8 @@ void Sender::suspend() {
 // --- packing
 // ----------------------------------------------------------------------------------------------------------
 
-/// A walk stays open at its end while the table may lack what the kernel has (a syncd that was restarted beside a working
-/// master): the peer would take the end of the walk for leave to sweep what it has and we have not read yet.
+/// A walk stays open at its end while the table may lack what the kernel has (a syncd that was restarted beside a
+/// working master): the peer would take the end of the walk for leave to sweep what it has and we have not read yet.
 bool Sender::walk_has_work(const Group& group) const {
   return group.stream.walking && (group.stream.cursor < store_.table.end() || store_.whole);
 }

@@ -1,7 +1,8 @@
+#include "syncd/frame.hpp"
+
 #include <catch2/catch.hpp>
 
 #include "common/prng.hpp"
-#include "syncd/frame.hpp"
 #include "syncd/session.hpp"
 #include "tests/syncd/pair.hpp"
 
@@ -107,7 +108,8 @@ TEST_CASE("no cut or damaged frame does harm") {
     for (std::size_t n = 0; n < bytes.size(); ++n) decode_frame(common::ByteView(bytes).first(n), kNames);
     for (int k = 0; k < 200; ++k) {
       common::Bytes damaged = bytes;
-      for (std::uint64_t n = 1 + prng.below(3); n > 0; --n) damaged[prng.below(damaged.size())] = static_cast<std::byte>(prng.next());
+      for (std::uint64_t n = 1 + prng.below(3); n > 0; --n)
+        damaged[prng.below(damaged.size())] = static_cast<std::byte>(prng.next());
       decode_frame(damaged, kNames);
     }
   }
@@ -124,11 +126,11 @@ TEST_CASE("each way in which a frame can be wrong has its name") {
   CHECK(error_of(raw({0x20, 5, 5})) == FrameError::data_form);
   CHECK(error_of(raw({0, 1, 0, 200})) == FrameError::truncated);
   CHECK(error_of(raw({0, 1, 0, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 200})) == FrameError::state_form);
-  CHECK(error_of(raw({0, 2, 0, 4, 0, 0, 0, 1})) == FrameError::flows_form);      // flows without a sequence
+  CHECK(error_of(raw({0, 2, 0, 4, 0, 0, 0, 1})) == FrameError::flows_form);  // flows without a sequence
   CHECK(error_of(raw({0x20, 5, 0, 2, 0, 2, 0, 0})) == FrameError::flows_form);
   CHECK(error_of(raw({0, 3, 0, 1, 0})) == FrameError::verify_form);
   CHECK(error_of(raw({0, 4, 0, 1, 0})) == FrameError::verify_form);
-  CHECK(decode_frame(raw({0, 99, 0, 1, 0}), kNames)->unknown_blocks == 1);       // a newer peer
+  CHECK(decode_frame(raw({0, 99, 0, 1, 0}), kNames)->unknown_blocks == 1);  // a newer peer
 }
 
 TEST_CASE("the statements of all groups fit one datagram, however long the names of nodes are") {

@@ -215,8 +215,11 @@ class Pair {
     welcome(0, common::GroupState::master, {1, "R1"});
     welcome(1, common::GroupState::backup, {1, "R1"});
     for (int i : {0, 1})
-      notify(i, common::LocalReport{.groups = {{.group = "MAIN-GW", .state = i == 0 ? common::GroupState::master : common::GroupState::backup,
-                                                .term = {1, "R1"}, .priority = 100}}});
+      notify(i,
+             common::LocalReport{.groups = {{.group = "MAIN-GW",
+                                             .state = i == 0 ? common::GroupState::master : common::GroupState::backup,
+                                             .term = {1, "R1"},
+                                             .priority = 100}}});
     run(500ms);
   }
 

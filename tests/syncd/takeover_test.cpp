@@ -54,7 +54,7 @@ TEST_CASE("a planned switchover: drained, handed over, and back") {
   Pair p;
   p.start_both();
   for (unsigned n = 0; n < 1000; ++n) p.box[0].kernel.put(flow(n), p.now);
-  p.run(2ms);   // some are still on their way
+  p.run(2ms);  // some are still on their way
   p.notify(0, says(common::GroupState::master, Phase::handing_over, {1, "R1"}));
   p.notify(0, common::Drain{"MAIN-GW", {1, "R1"}, 100});
   const Time asked = p.now;
@@ -171,7 +171,7 @@ TEST_CASE("two masters that were apart: the older becomes the replica of the new
   p.run(1s);
   p.network.cut = false;
   p.run(100ms);
-  CHECK(p.box[1].kernel.entries.size() == 450);   // a master takes no records
+  CHECK(p.box[1].kernel.entries.size() == 450);  // a master takes no records
   p.entered(0, common::GroupState::backup, {2, "R2"});
   p.run(1s);
   CHECK(p.box[1].kernel.entries.size() == 450);
@@ -188,7 +188,7 @@ TEST_CASE("a flow whose translation belongs to another one in the standby's kern
   Flow other = flow(3);
   p.box[0].kernel.put(other, p.now);
   other.reply.destination_port ^= 1;
-  p.box[1].kernel.put(other, p.now, true);   // same key, bound differently
+  p.box[1].kernel.put(other, p.now, true);  // same key, bound differently
   p.box[0].kernel.put(fresh, p.now);
   p.run(50ms);
   p.kill(0);
@@ -266,14 +266,14 @@ TEST_CASE("the peer's reports pass through, expire, and are asked for") {
   CHECK(p.box[1].report.groups[0].complete);
   CHECK(p.box[1].report.groups[0].term == common::Term{1, "R1"});
   p.run(600ms);
-  CHECK(p.box[1].report.groups.empty());   // vrrpd hangs
+  CHECK(p.box[1].report.groups.empty());  // vrrpd hangs
   CHECK(p.counter(0, "reports_expired") == 1);
   p.notify(0, report);
   p.run(1ms);
   CHECK(p.box[1].report.groups.size() == 1);
   p.step(0, NotifyDisconnected{});
   p.run(1ms);
-  CHECK(p.box[1].report.groups.empty());   // vrrpd is gone
+  CHECK(p.box[1].report.groups.empty());  // vrrpd is gone
   p.box[0].report = {};
   p.welcome(0, common::GroupState::master, {1, "R1"});
   p.box[0].report = {};
@@ -281,7 +281,7 @@ TEST_CASE("the peer's reports pass through, expire, and are asked for") {
   probe.probe = true;
   p.notify(0, probe);
   p.run(2ms);
-  CHECK(p.box[0].report.link == common::LinkState::up);   // an answer, though nothing has changed
+  CHECK(p.box[0].report.link == common::LinkState::up);  // an answer, though nothing has changed
 }
 
 TEST_CASE("both fresh: an empty replica is complete at once") {
@@ -318,7 +318,7 @@ TEST_CASE("sync verify: equal, different, while traffic runs, without a peer") {
   CHECK(p.box[who].replies[0].body.starts_with("{\"differ\":0,\"compared\":"));
   if (policy == CommitPolicy::on_takeover) return;
   p.box[1].kernel.own_events = false;
-  p.box[1].kernel.remove(flow(700).key, true);             // behind everybody's back
+  p.box[1].kernel.remove(flow(700).key, true);  // behind everybody's back
   Flow odd = flow(701);
   odd.mark = 77;
   p.box[1].kernel.put(odd, p.now, true);
@@ -368,9 +368,12 @@ TEST_CASE("two groups, each router master of one: each sends its own, and one al
   const common::Term first{1, "R1"}, second{1, "R2"};
   for (int i : {0, 1}) {
     p.step(i, NotifyConnected{});
-    p.notify(i, common::Welcome{.node = p.box[i].config.node,
-                                .groups = {{"MAIN-GW", i == 0 ? common::GroupState::master : common::GroupState::backup, Phase::idle, first},
-                                           {"SECOND", i == 1 ? common::GroupState::master : common::GroupState::backup, Phase::idle, second}}});
+    p.notify(
+        i, common::Welcome{
+               .node = p.box[i].config.node,
+               .groups = {
+                   {"MAIN-GW", i == 0 ? common::GroupState::master : common::GroupState::backup, Phase::idle, first},
+                   {"SECOND", i == 1 ? common::GroupState::master : common::GroupState::backup, Phase::idle, second}}});
   }
   p.run(300ms);
   for (unsigned n = 0; n < 200; ++n) {
