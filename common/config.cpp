@@ -19,6 +19,7 @@ void read_all(const Setting& tree, Draft& draft, Diagnostics& out) {
   read_nodes(root, draft);
   read_vrrp(root, draft);
   read_sync(root, draft);
+  read_traffic_groups(root, draft);
   read_nat(root, draft);
   read_firewall(root, draft);
   if (!root.has("vrrp") && !root.has("sync") && !root.has("nat") && !root.has("firewall"))
@@ -53,6 +54,31 @@ void resolve_vrrp(const Draft& draft, const NodeConfig& own, Config& config) {
   }
 }
 
+void resolve_match(const NodeConfig& own, TrafficMatch& match) {
+  for (auto* list : {&match.inbound.any, &match.inbound.none, &match.outbound.any, &match.outbound.none})
+    for (std::string& name : *list) name = on_node(own, name);
+}
+
+void resolve_rules(const Draft& draft, const NodeConfig& own, Config& config) {
+  for (FirewallRuleSet& set : config.firewall) {
+    for (FirewallInterface& use : set.interfaces) use.interface = on_node(own, use.interface);
+    for (FirewallRule& rule : set.rules) resolve_match(own, rule.match);
+  }
+  if (!config.nat) return;
+  for (auto* list : {&config.nat->source, &config.nat->destination})
+    for (NatRule& rule : *list) {
+      resolve_match(own, rule.match);
+      rule.hairpin = on_node(own, rule.hairpin);
+    }
+  for (NatRule& rule : config.nat->source)
+    if (const auto ports = draft.node_ports.find(rule.number); ports != draft.node_ports.end())
+      rule.ports = ports->second.at(own.name);
+  for (StaticNatRule& rule : config.nat->one_to_one) {
+    rule.interface = on_node(own, rule.interface);
+    rule.hairpin = on_node(own, rule.hairpin);
+  }
+}
+
 }  // namespace
 
 Config resolve(const Draft& draft, std::string_view node) {
@@ -75,10 +101,7 @@ Config resolve(const Draft& draft, std::string_view node) {
       link.interface = on_node(own, link.interface);
     }
   }
-  if (config.nat)
-    for (NatRule& rule : config.nat->source) rule.outbound_interface = on_node(own, rule.outbound_interface);
-  for (FirewallRuleSet& set : config.firewall)
-    for (FirewallInterface& use : set.interfaces) use.interface = on_node(own, use.interface);
+  resolve_rules(draft, own, config);
   return config;
 }
 

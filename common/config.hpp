@@ -10,6 +10,7 @@
 
 #include "common/address.hpp"
 #include "common/time.hpp"
+#include "common/traffic.hpp"
 
 namespace common {
 
@@ -34,10 +35,12 @@ struct Diagnostic {
 enum class Checksum { automatic, rfc5798, rfc9568 };
 enum class PreemptWithoutSync { never, after };
 enum class CommitPolicy { continuous, on_takeover };
-enum class PortMapping { preserve, fully_random };
+enum class PortMapping { preserve, random, fully_random };
+/// Which of several addresses a connection gets: any, by where it comes from and goes to; always the same for one
+/// host; or the one with the same host part.
+enum class AddressMapping { spread, persistent, prefix };
 enum class FirewallAction { accept, drop, reject };
 enum class FirewallDirection { in, out, local };
-enum class ConnectionState { fresh, established, related, invalid };  ///< "new", "established", ...
 
 struct NodeConfig {
   std::string name;
@@ -98,34 +101,49 @@ struct SyncConfig {
   CommitPolicy commit = CommitPolicy::continuous;
 };
 
-/// A match of addresses and ports, as far as given.
+/// A translation of the source (in `nat.source`) or of the destination (in `nat.destination`).
 struct NatRule {
   int number = 0;
   std::string description;
-  std::string group;               ///< the group whose gate covers it; the only one by default
-  std::string outbound_interface;  ///< on this node; empty: any
-  std::optional<Prefix> source_address, destination_address;
-  std::string protocol;                   ///< "tcp", "udp", "icmp", ... ; empty: any
-  std::optional<IpAddress> translate_to;  ///< none: masquerade
+  std::string group;  ///< the group whose gate covers it; the only one by default
+  TrafficMatch match;
+  bool exclude = false;                      ///< what matches is not translated
+  std::optional<AddressRange> translate_to;  ///< none: masquerade, unless excluded
+  std::optional<PortRange> ports;            ///< to these ports, on this node
   PortMapping port_mapping = PortMapping::preserve;
+  AddressMapping address_mapping = AddressMapping::spread;
+  /// Destination only: the interface (on this node) whose own hosts reach the server by its outer address, too.
+  std::string hairpin;
+  bool log = false;
+};
+
+/// One to one, in both directions; both ranges are networks of one size.
+struct StaticNatRule {
+  int number = 0;
+  std::string description;
+  std::string group;
+  std::string interface;  ///< on this node: the outer side
+  AddressRange outside, inside;
+  std::string hairpin;
+  bool log = false;
 };
 
 struct NatConfig {
-  std::vector<NatRule> source;  ///< by number
+  std::vector<NatRule> source;  ///< all by number, without those that are switched off
+  std::vector<NatRule> destination = {};
+  std::vector<StaticNatRule> one_to_one = {};
 };
 
 struct FirewallRule {
   int number = 0;
   std::string description;
   FirewallAction action = FirewallAction::accept;
-  std::vector<ConnectionState> states;
-  std::string protocol;
-  std::optional<Prefix> source_address, destination_address;
-  std::vector<std::uint16_t> source_ports, destination_ports;
+  TrafficMatch match;
+  bool log = false;
 };
 
 struct FirewallInterface {
-  std::string interface;  ///< on this node
+  std::string interface;  ///< on this node; a trailing asterisk stands for any ending
   FirewallDirection direction = FirewallDirection::in;
 };
 
@@ -133,7 +151,11 @@ struct FirewallRuleSet {
   std::string name;
   std::vector<FirewallInterface> interfaces;
   FirewallAction default_action = FirewallAction::drop;
-  std::vector<FirewallRule> rules;  ///< by number
+  std::vector<FirewallRule> rules;  ///< by number, without those that are switched off
+  std::optional<Family> family = {};  ///< none: both
+  bool log_default = false;
+  /// The rules apply to adverts, to the sync link and to neighbour discovery, too, which pass by default.
+  bool filter_pair_traffic = false;
 };
 
 struct Config {
@@ -144,6 +166,8 @@ struct Config {
   std::optional<SyncConfig> sync;
   std::optional<NatConfig> nat;
   std::vector<FirewallRuleSet> firewall;
+  std::map<std::string, std::vector<AddressRange>> address_groups;
+  std::map<std::string, std::vector<PortRange>> port_groups;
   /// Of the parsed file, the same on both routers, whatever the comments, order of keys or white space.
   std::string digest;
 

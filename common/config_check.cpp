@@ -131,6 +131,7 @@ void check_across(Draft& draft, Diagnostics& out) {
   check_interfaces(draft, out);
   check_links(draft, out);
   check_sync_addresses_usable(draft, out);
+  check_pair_traffic(draft, out);
 }
 
 }  // namespace common

@@ -16,7 +16,7 @@ namespace common {
 /// yet: both routers must find the same mistakes.
 struct Draft {
   Config config;
-  std::map<std::string, Position> node_at, group_at;
+  std::map<std::string, Position> node_at, group_at, set_at;
   std::map<std::string, std::map<std::string, int>> group_priorities;  ///< group -> node -> priority
   std::map<std::string, IpAddress> sync_address;                       ///< by node; for the only link
   std::set<std::string> sync_address_given;  ///< nodes that have the key, right or wrong
@@ -37,6 +37,8 @@ struct Draft {
     Position at;
   };
   std::vector<Protected> protects;
+  /// Ports of a source rule that differ by node: rule number -> node -> ports.
+  std::map<int, std::map<std::string, PortRange>> node_ports;
 
   std::vector<std::string_view> node_names() const;
   std::vector<std::string_view> group_names() const;
@@ -48,9 +50,12 @@ inline constexpr int kLowestRule = 1, kHighestRule = 999999;
 void read_nodes(Section& root, Draft& draft);
 void read_vrrp(Section& root, Draft& draft);
 void read_sync(Section& root, Draft& draft);
+void read_traffic_groups(Section& root, Draft& draft);
 void read_nat(Section& root, Draft& draft);
 void read_firewall(Section& root, Draft& draft);
 void check_across(Draft& draft, Diagnostics& out);
+/// Warns where a rule set that asks to see the pair's own packets would keep them out.
+void check_pair_traffic(const Draft& draft, Diagnostics& out);
 /// The configuration of one node, out of a draft without errors.
 Config resolve(const Draft& draft, std::string_view node);
 
@@ -62,7 +67,16 @@ void read_interface(const Reader& reader, Draft& draft, std::string& into);
 void read_group_name(const Reader& reader, const Draft& draft, std::string& into);
 /// A rule number as a key; none, and a mistake, when it is something else.
 std::optional<int> read_rule_number(const SettingEntry& entry, const Reader& reader);
-void read_protocol(const Reader& reader, std::string& into);
+
+/// The parts of a match, as NAT and firewall write them: one value or a list; "not" before what is not meant.
+void read_addresses(const Reader& reader, const Draft& draft, AddressSet& into);
+void read_ports(const Reader& reader, const Draft& draft, PortSet& into);
+void read_interfaces(const Reader& reader, Draft& draft, InterfaceSet& into);
+void read_protocol(const Reader& reader, ProtocolSet& into);
+/// The name of an interface, or the beginning of one and an asterisk.
+void read_interface_pattern(const Reader& reader, Draft& draft, std::string& into);
+/// source_address, destination_address, protocol, source_ports and destination_ports, and that they fit together.
+void read_match(Section& section, const Draft& draft, TrafficMatch& into);
 void read_description(const Reader& reader, std::string& into);
 
 }  // namespace common

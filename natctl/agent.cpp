@@ -171,7 +171,7 @@ AgentStatus Agent::State::status(Time) const {
     result.gates_open[name] = at != last.end() && at->second.open;
     result.causes[name] = gate.cause();
   }
-  result.rules = ruleset.source_nat.size();
+  result.rules = ruleset.nat_rules;
   result.counters = counters;
   result.counters.insert(packets.begin(), packets.end());
   result.error = error;

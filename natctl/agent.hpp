@@ -67,6 +67,7 @@ struct Transaction {
   std::uint64_t id = 0;
   std::string text;
   std::string summary;  ///< a few words, for the log
+  bool whole = false;   ///< the table anew: the counters of what stays the same are to be carried over
   bool operator==(const Transaction&) const = default;
 };
 struct SendNotify {  ///< to vrrpd

@@ -123,7 +123,7 @@ void Agent::State::issue(bool everything, Time now, Actions& out) {
     next.gates = changed;
     summary = next.removal ? "table removed" : "table" + (summary.empty() ? "" : ", " + summary);
   }
-  out.push_back(Transaction{next.id, std::move(text), std::move(summary)});
+  out.push_back(Transaction{next.id, std::move(text), std::move(summary), everything && !next.removal});
   ++counters["transactions"];
   in_flight = std::move(next);
 }

@@ -49,6 +49,10 @@ std::optional<GateStates> read_gates(std::string_view json);
 /// "invalid_packets", "midstream_packets" and "untranslated_packets" by a guard.
 std::map<std::string, std::uint64_t> read_counters(std::string_view json);
 
+/// The same text, with the counts that the listing has for what is the same in it: of rules by the mark in their
+/// comments, of named counters by their names. What the listing does not know begins at 0.
+std::string keep_counters(std::string_view table, std::string_view listing);
+
 /// Names in the table may hold letters, digits and few signs; the coding is reversible, so that a restarted
 /// agent recognises its groups.
 std::string encode_name(std::string_view name);

@@ -2,6 +2,7 @@
 // What shall stand in the nftables table, as a value: which traffic each group's gate covers, the
 // translations, and the firewall's rule sets. Made from the configuration once; nft.hpp writes it down.
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,33 +13,43 @@
 namespace natctl {
 
 /// What a rule looks at: all that is given must hold, and what is empty holds for every packet.
-struct Match {
-  std::string outbound;  ///< interface that the packet leaves by
-  std::optional<common::Prefix> source, destination;
-  std::vector<std::uint8_t> protocols;  ///< IP protocol numbers
-  std::vector<std::uint16_t> source_ports, destination_ports;
-  std::vector<common::ConnectionState> states;
-  /// Of its addresses, or of the address that it translates to; none: both. A translation always has one.
-  std::optional<common::Family> family;
-  bool operator==(const Match&) const = default;
-};
+using Match = common::TrafficMatch;
 
-struct SourceNat {
-  int number = 0;
+/// One translation, in one direction. The first that matches decides.
+struct Translation {
+  std::string label;  ///< "source 10", "destination 10", "static 10"
   std::string description;
   std::string group;  ///< empty: no group, and so no gate
-  Match match;
-  std::optional<common::IpAddress> translate_to;
-  bool fully_random = false;
-  bool operator==(const SourceNat&) const = default;
+  Match match;        ///< always of one family
+  bool exclude = false;
+  std::optional<common::AddressRange> to;    ///< none: the router's own address (masquerade)
+  std::optional<common::AddressRange> from;  ///< one to one: the network whose host parts are kept
+  std::optional<common::PortRange> ports;
+  common::PortMapping port_mapping = common::PortMapping::preserve;
+  bool persistent = false;
+  bool log = false;
+  bool operator==(const Translation&) const = default;
+};
+
+/// A server's own neighbours reach it by its outer address: they get this address towards it, so that it
+/// answers by way of the router.
+struct Hairpin {
+  std::string label;
+  std::string interface;
+  Match match;  ///< after the translation of the destination
+  common::IpAddress to;
+  bool operator==(const Hairpin&) const = default;
 };
 
 /// The traffic of one group: what its gate stops and its guards watch.
 struct Coverage {
   std::string group;
-  std::vector<common::IpAddress> addresses;  ///< virtual ones, and those that its rules translate to
-  std::vector<common::Prefix> protects;      ///< inner networks that are forwarded without translation, too
-  std::vector<Match> translated;             ///< what its rules translate
+  std::vector<common::AddressRange> addresses;  ///< virtual ones, and those that its rules translate to
+  std::vector<common::Prefix> protects;         ///< inner networks that are forwarded without translation, too
+  std::vector<Match> translated;                ///< what its rules translate the source of, before that
+  std::vector<Match> arriving;                  ///< what its rules translate the destination of, before that
+  std::vector<Match> served;                    ///< the same, after it
+  std::vector<Match> replies;                   ///< from there
   bool operator==(const Coverage&) const = default;
 };
 
@@ -47,22 +58,27 @@ struct FilterRule {
   std::string description;
   common::FirewallAction action = common::FirewallAction::accept;
   Match match;
+  bool log = false;
   bool operator==(const FilterRule&) const = default;
 };
 struct FilterSet {
   std::string name;
   common::FirewallAction default_action = common::FirewallAction::drop;
   std::vector<FilterRule> rules;
+  bool log_default = false;
   bool operator==(const FilterSet&) const = default;
 };
 struct FilterHook {
   std::string interface;
   common::FirewallDirection direction = common::FirewallDirection::in;
   std::string set;
+  std::optional<common::Family> family;
+  bool sees_pair_traffic = false;
   bool operator==(const FilterHook&) const = default;
 };
 
-/// The pair's own packets, which no rule set may keep out: without them both routers would be masters.
+/// The pair's own packets, which no rule set keeps out unless it asks for them: without them both routers
+/// would be masters.
 struct OwnTraffic {
   std::vector<std::string> vrrp_interfaces;
   std::vector<std::string> sync_interfaces;
@@ -72,18 +88,19 @@ struct OwnTraffic {
 
 struct Ruleset {
   std::vector<Coverage> groups;
-  std::vector<SourceNat> source_nat;  ///< by number: the first that matches translates
+  std::vector<Translation> source_nat;       ///< in the order in which they are tried
+  std::vector<Translation> destination_nat;  ///< the same
+  std::vector<Hairpin> hairpins;
   std::vector<FilterSet> filter_sets;
   std::vector<FilterHook> filter_hooks;
   OwnTraffic own;
+  std::map<std::string, std::vector<common::AddressRange>> address_groups;
+  std::map<std::string, std::vector<common::PortRange>> port_groups;
+  std::uint64_t nat_rules = 0;  ///< as the file counts them
   bool operator==(const Ruleset&) const = default;
 };
 
 /// Refuses what nftables would refuse or understand differently, with one line that names the rule.
 common::Result<Ruleset> make_ruleset(const common::Config& config);
-
-/// Numbers of a protocol's name ("tcp", "tcp_udp", "89"); none when it is unknown. A table of our own: that
-/// of the operating system is missing on a minimal installation, where a rule with "tcp" would then not load.
-std::optional<std::vector<std::uint8_t>> protocol_numbers(const std::string& name);
 
 }  // namespace natctl

@@ -36,18 +36,27 @@ void Ownership::configure(const common::Config& config, const std::vector<std::s
   for (std::size_t i = 0; i < groups.size(); ++i) {
     Cover cover;
     cover.group = group_numbers[i];
-    cover.networks = groups[i].protects;
+    for (const auto& network : groups[i].protects) cover.networks.push_back(common::AddressRange::of(network));
     for (const auto& instance : groups[i].instances)
       for (const auto& prefix : instance.virtual_addresses) cover.addresses.push_back(prefix.address);
-    if (config.nat)
-      for (const auto& rule : config.nat->source)
-        if (rule.source_address && (rule.group == groups[i].name || only_one_))
-          cover.networks.push_back(*rule.source_address);
+    if (config.nat) add_translated(*config.nat, groups[i].name, cover);
+    cover.networks = common::merged(std::move(cover.networks));
     virtual_.insert(virtual_.end(), cover.addresses.begin(), cover.addresses.end());
     covers_.push_back(std::move(cover));
   }
   for (const auto& link : config.sync->links) link_.push_back(link.local);
   rebuild();
+}
+
+/// Where translated connections come from, and where they end.
+void Ownership::add_translated(const common::NatConfig& nat, const std::string& group, Cover& cover) const {
+  const auto add = [&](const std::string& of, const std::vector<common::AddressRange>& ranges) {
+    if (of == group || only_one_) cover.networks.insert(cover.networks.end(), ranges.begin(), ranges.end());
+  };
+  for (const auto& rule : nat.source) add(rule.group, rule.match.source.any);
+  for (const auto& rule : nat.destination)
+    if (rule.translate_to) add(rule.group, {*rule.translate_to});
+  for (const auto& rule : nat.one_to_one) add(rule.group, {rule.inside});
 }
 
 void Ownership::set_own_addresses(std::span<const IpAddress> addresses) {
@@ -83,8 +92,8 @@ bool Ownership::covers(const Cover& cover, const Flow& flow) const {
   const Tuple& o = flow.key.original;
   for (const IpAddress* a : {&o.source, &o.destination, &flow.reply.source, &flow.reply.destination}) {
     if (contains(cover.addresses, *a)) return true;
-    for (const auto& network : cover.networks)
-      if (network.contains(*a)) return true;
+    const auto after = std::ranges::upper_bound(cover.networks, *a, {}, &common::AddressRange::first);
+    if (after != cover.networks.begin() && std::prev(after)->contains(*a)) return true;
   }
   return false;
 }

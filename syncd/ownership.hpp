@@ -26,8 +26,9 @@ class Ownership {
   struct Cover {
     std::size_t group = 0;
     std::vector<common::IpAddress> addresses;  ///< virtual
-    std::vector<common::Prefix> networks;      ///< protected, or translated
+    std::vector<common::AddressRange> networks;  ///< protected, or translated; merged
   };
+  void add_translated(const common::NatConfig& nat, const std::string& group, Cover& cover) const;
   bool covers(const Cover& cover, const Flow& flow) const;
   bool is_own(const common::IpAddress& address) const;
   void rebuild();

@@ -188,7 +188,10 @@ void AgentShell::perform(Action& action) {
 
 void AgentShell::execute(const Transaction& transaction) {
   int touched = watch_ ? watch_->touched() : 0;
-  const auto done = nftables_.run(transaction.text);
+  // As late as can be: what is counted between this and the transaction is lost to the counters.
+  const auto before = transaction.whole ? nftables_.list() : std::string();
+  const auto done =
+      nftables_.run(before && !before->empty() ? keep_counters(transaction.text, *before) : transaction.text);
   queue_.emplace_back(TransactionDone{transaction.id, done ? std::string() : done.error().text});
   // The kernel has told of it before it said that it is done. More than our own: somebody else was at it.
   if (watch_) touched += watch_->touched();

@@ -84,7 +84,8 @@ TEST_CASE("mistakes at the top of the file") {
       {"version: 1\nnodes:\nnat: {}\n", {"f:2:1: error: nodes: name the two routers here"}},
       {file_with("firewal: {}"), {"f:10:1: error: unknown key 'firewal'; did you mean 'firewall'?"}},
       {file_with("logging: {}"),
-       {"f:10:1: error: unknown key 'logging'; known keys: version, nodes, vrrp, sync, nat, firewall"}},
+       {"f:10:1: error: unknown key 'logging'; known keys: version, nodes, vrrp, sync, address_groups, "
+        "port_groups, nat, firewall"}},
       {file_with("vrrp: {}"), {"f:10:1: error: duplicate key 'vrrp', first given in line 5"}},
       {file_with("nat: [1]"), {"f:10:6: error: nat: expected a map, found a list"}},
   });
@@ -265,8 +266,8 @@ TEST_CASE("mistakes in the rules") {
        {"f:10:30: error: nat.source.1.group: no group is called 'H'; there are G"}},
       {file_with("nat: { source: { 1: { protocol: tpc, translate_to: 10.10.0.101 } } }"),
        {"f:10:33: error: nat.source.1.protocol: unknown protocol 'tpc'; did you mean 'tcp'?"}},
-      {file_with("nat: { source: { 1: { port_mapping: random, translate_to: 10.10.0.101 } } }"),
-       {"f:10:37: error: nat.source.1.port_mapping: expected preserve or fully-random, found 'random'"}},
+      {file_with("nat: { source: { 1: { port_mapping: rnd, translate_to: 10.10.0.101 } } }"),
+       {"f:10:37: error: nat.source.1.port_mapping: expected preserve, random or fully-random, found 'rnd'"}},
       {file_with("nat: { source: { 1: { source_address: 'fd00::/8', translate_to: 10.10.0.101 } } }"),
        {"f:10:65: error: nat.source.1.translate_to: source_address and translate_to are not of one family, "
         "IPv4 or IPv6"}},
@@ -282,8 +283,8 @@ TEST_CASE("mistakes in the rules") {
         "'old'"}},
       {file_with("firewall: { a: { interfaces: { eth0: in }, rules: { 1: { action: drop, destination_ports: "
                  "[22] } } } }"),
-       {"f:10:56: error: firewall.a.rules.1: ports need a protocol that has them; add `protocol: tcp` or "
-        "udp"}},
+       {"f:10:56: error: firewall.a.rules.1: ports need a protocol that has them; add `protocol: tcp`, udp "
+        "or tcp_udp"}},
   });
 }
 

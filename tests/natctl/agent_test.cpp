@@ -311,12 +311,12 @@ TEST_CASE("reload") {
     CHECK(b.open());
   }
   SECTION("rules that cannot be: nothing changes") {
-    config.nat->source.front().protocol = "tpc";
+    config.nat->source.front().match.outbound = {{"et*h"}, {}};
     config.vrrp->groups.front().name = "OTHER";
     b.give(Reload{config});
     CHECK(b.texts.empty());
     CHECK(b.open());
-    CHECK(b.agent.status(b.now).error.find("tpc") != std::string::npos);
+    CHECK(b.agent.status(b.now).error.find("nat source 10") != std::string::npos);
     CHECK(b.logs == Lines{"rules_refused"});
     b.give(Reload{article()});
     CHECK(b.texts.size() == 1);

@@ -11,6 +11,26 @@ inline common::IpAddress address(std::string_view text) {
   return *common::IpAddress::parse(text);
 }
 
+inline common::AddressRange range(std::string_view text) {
+  return *common::AddressRange::parse(text);
+}
+inline common::AddressSet addresses(std::string_view text) {
+  return common::AddressSet::of(range(text));
+}
+inline common::PortSet ports(std::initializer_list<std::string_view> texts) {
+  common::PortSet set;
+  for (const std::string_view text : texts) set.any.push_back(*common::PortRange::parse(text));
+  return set;
+}
+inline common::FirewallRule firewall_rule(int number, common::FirewallAction action,
+                                          std::vector<common::ConnectionState> states = {}) {
+  common::FirewallRule rule;
+  rule.number = number;
+  rule.action = action;
+  rule.match.states = std::move(states);
+  return rule;
+}
+
 inline common::GroupConfig group(std::string name) {
   common::GroupConfig result;
   result.name = std::move(name);
@@ -33,18 +53,16 @@ inline common::Config article() {
   rule.number = 10;
   rule.description = "SNAT";
   rule.group = "MAIN-GW";
-  rule.outbound_interface = "eth0";
-  rule.source_address = prefix("192.168.100.0/24");
-  rule.translate_to = address("10.10.0.101");
+  rule.match.outbound = {{"eth0"}, {}};
+  rule.match.source = addresses("192.168.100.0/24");
+  rule.translate_to = range("10.10.0.101");
   config.nat = common::NatConfig{{rule}};
   common::FirewallRuleSet inbound{
       "internet_to_protected", {{"eth0", common::FirewallDirection::in}}, common::FirewallAction::drop, {}};
-  inbound.rules.push_back(
-      {10, "", common::FirewallAction::accept, {common::ConnectionState::established}, "", {}, {}, {}, {}});
+  inbound.rules.push_back(firewall_rule(10, common::FirewallAction::accept, {common::ConnectionState::established}));
   common::FirewallRuleSet outbound{
       "protected_to_internet", {{"eth2", common::FirewallDirection::in}}, common::FirewallAction::accept, {}};
-  outbound.rules.push_back(
-      {10, "", common::FirewallAction::drop, {common::ConnectionState::invalid}, "", {}, {}, {}, {}});
+  outbound.rules.push_back(firewall_rule(10, common::FirewallAction::drop, {common::ConnectionState::invalid}));
   config.firewall = {inbound, outbound};
   return config;
 }
@@ -62,9 +80,9 @@ inline common::Config wide() {
   common::NatRule rule;
   rule.number = 40;
   rule.group = "second group";
-  rule.outbound_interface = "eth0";
-  rule.source_address = prefix("2001:db8:1::/48");
-  rule.translate_to = address("2001:db8::101");
+  rule.match.outbound = {{"eth0"}, {}};
+  rule.match.source = addresses("2001:db8:1::/48");
+  rule.translate_to = range("2001:db8::101");
   rules.push_back(rule);
   rule = {};
   rule.number = 5;
@@ -72,36 +90,40 @@ inline common::Config wide() {
   rule.description =
       "one \"port\" only, and a description that goes on and on, far beyond what the kernel keeps of a "
       "comment in a rule";
-  rule.source_address = prefix("172.16.5.7/12");
-  rule.destination_address = prefix("198.51.100.0/24");
-  rule.protocol = "tcp_udp";
-  rule.translate_to = address("172.31.0.1");
+  rule.match.source = addresses("172.16.5.7/12");
+  rule.match.destination = addresses("198.51.100.0/24");
+  rule.match.protocol = {{6, 17}, {}};
+  rule.translate_to = range("172.31.0.1");
   rules.push_back(rule);
   rule = {};
   rule.number = 50;
   rule.group = "second group";
-  rule.outbound_interface = "wwan0";
+  rule.match.outbound = {{"wwan0"}, {}};
   rule.port_mapping = common::PortMapping::fully_random;
   rules.push_back(rule);
   rule.number = 60;
-  rule.outbound_interface = "";
-  rule.translate_to = address("10.10.0.101");
+  rule.match.outbound = {};
+  rule.translate_to = range("10.10.0.101");
   rules.push_back(rule);
   common::FirewallRuleSet set{"to-router",
                               {{"eth0", common::FirewallDirection::local}, {"eth2", common::FirewallDirection::out}},
                               common::FirewallAction::reject,
                               {}};
-  set.rules.push_back({10,
-                       "services",
-                       common::FirewallAction::accept,
-                       {common::ConnectionState::fresh, common::ConnectionState::related},
-                       "tcp",
-                       prefix("10.0.0.0/8"),
-                       prefix("0.0.0.0/0"),
-                       {1024},
-                       {22, 443}});
-  set.rules.push_back({20, "", common::FirewallAction::reject, {}, "", {}, {}, {}, {53}});
-  set.rules.push_back({30, "", common::FirewallAction::drop, {}, "icmpv6", {}, prefix("2001:db8::/32"), {}, {}});
+  common::FirewallRule first = firewall_rule(10, common::FirewallAction::accept,
+                                             {common::ConnectionState::fresh, common::ConnectionState::related});
+  first.description = "services";
+  first.match.protocol = {{6}, {}};
+  first.match.source = addresses("10.0.0.0/8");
+  first.match.destination = addresses("0.0.0.0/0");
+  first.match.source_ports = ports({"1024"});
+  first.match.destination_ports = ports({"22", "443"});
+  common::FirewallRule second = firewall_rule(20, common::FirewallAction::reject);
+  second.match.protocol = {{6, 17}, {}};
+  second.match.destination_ports = ports({"53"});
+  common::FirewallRule third = firewall_rule(30, common::FirewallAction::drop);
+  third.match.protocol = {{58}, {}};
+  third.match.destination = addresses("2001:db8::/32");
+  set.rules = {first, second, third};
   config.firewall.push_back(set);
   return config;
 }

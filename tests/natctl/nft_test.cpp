@@ -44,6 +44,51 @@ TEST_CASE("two groups, IPv6, all that a rule can say") {
   check_golden("wide.nft", render_table(rules(wide()), {}));
 }
 
+TEST_CASE("each thing that a rule of the file can say") {
+  const std::string folder = STEADYNAT_SOURCE_DIR "/tests/natctl/golden/";
+  std::ifstream file(folder + "features.yaml");
+  std::stringstream text;
+  text << file.rdbuf();
+  for (const std::string node : {"R1", "R2"}) {
+    const auto loaded = common::parse_config(text.str(), "features.yaml", node);
+    std::string said;
+    for (const auto& each : loaded.diagnostics) said += each.to_string() + "\n";
+    INFO(said);
+    REQUIRE(loaded.config.has_value());
+    check_golden("features-" + node + ".nft", render_table(rules(*loaded.config), {}));
+    check_golden("features.warnings", said);
+  }
+}
+
+TEST_CASE("counters are kept where the rule is the same") {
+  const std::string table =
+      "table inet steadynat {\n"
+      "  counter shut_A { }\n"
+      "  counter shut_B { }\n"
+      "    oifname \"x\" counter drop comment \"10: a counter of mine #00000001\"\n"
+      "    counter drop comment \"default #00000002\"\n"
+      "    iifname \"counter\" counter drop comment \"11 #00000003\"\n"
+      "    counter drop\n"
+      "}\n";
+  const std::string listing =
+      R"({"nftables":[{"counter":{"name":"shut_A","packets":3,"bytes":9}},)"
+      R"({"rule":{"comment":"10: another description #00000001","expr":[{"counter":{"packets":5,"bytes":6}}]}},)"
+      R"({"rule":{"comment":"default #00000002","expr":[{"log":{}},{"counter":{"packets":7,"bytes":8}}]}},)"
+      R"({"rule":{"comment":"12 #00000003","expr":[{"counter":{"packets":70,"bytes":80}}]}},)"
+      R"({"rule":{"comment":"no mark","expr":[{"counter":{"packets":1,"bytes":1}}]}},{"rule":{"expr":3}},7]})";
+  CHECK(keep_counters(table, listing) ==
+        "table inet steadynat {\n"
+        "  counter shut_A { packets 3 bytes 9 }\n"
+        "  counter shut_B { }\n"
+        "    oifname \"x\" counter packets 5 bytes 6 drop comment \"10: a counter of mine #00000001\"\n"
+        "    counter packets 7 bytes 8 drop comment \"default #00000002\"\n"
+        "    iifname \"counter\" counter drop comment \"11 #00000003\"\n"
+        "    counter drop\n"
+        "}\n");
+  for (const char* nothing : {"", "{}", "[1]", R"({"nftables":3})", R"({"nftables":[{"rule":7},{"counter":[]}]})"})
+    CHECK(keep_counters(table, nothing) == table);
+}
+
 TEST_CASE("the switches alone") {
   const std::string shut = render_gates({{"MAIN-GW", {}}});
   CHECK(shut ==
@@ -125,41 +170,26 @@ TEST_CASE("rules that nftables would not take, or take differently, are refused 
   auto& nat = config.nat->source.front();
   auto& rule = config.firewall.front().rules.front();
   std::string expected;
-  SECTION("protocol") {
-    nat.protocol = "tpc";
-    expected = "nat source rule 10: protocol \"tpc\" is not known; give its number";
-  }
   SECTION("families") {
-    nat.translate_to = address("2001:db8::1");
-    expected = "nat source rule 10: mixes IPv4 and IPv6 addresses";
+    nat.translate_to = range("2001:db8::1");
+    expected = "nat source 10: mixes IPv4 and IPv6 addresses";
   }
   SECTION("families of a firewall rule") {
-    rule.source_address = prefix("10.0.0.0/8");
-    rule.destination_address = prefix("2001:db8::/32");
+    rule.match.source = addresses("10.0.0.0/8");
+    rule.match.destination = addresses("2001:db8::/32");
     expected = "firewall internet_to_protected rule 10: mixes IPv4 and IPv6 addresses";
   }
   SECTION("group") {
     nat.group = "OTHER";
-    expected = "nat source rule 10: group \"OTHER\" does not exist";
+    expected = "nat source 10: group \"OTHER\" does not exist";
   }
   SECTION("interface") {
-    nat.outbound_interface = "eth*";
+    nat.match.outbound = {{"et*h"}, {}};
     expected =
-        "nat source rule 10: interface \"eth*\" has a character that nftables cannot take; rename the "
+        "nat source 10: interface \"et*h\" has a character that nftables cannot take; rename the "
         "interface";
   }
   const auto made = make_ruleset(config);
   REQUIRE_FALSE(made.has_value());
   CHECK(made.error().text == expected);
-}
-
-TEST_CASE("protocols by name, pair and number") {
-  using Numbers = std::vector<std::uint8_t>;
-  CHECK(protocol_numbers("") == Numbers{});
-  CHECK(protocol_numbers("tcp") == Numbers{6});
-  CHECK(protocol_numbers("tcp_udp") == Numbers{6, 17});
-  CHECK(protocol_numbers("89") == Numbers{89});
-  CHECK_FALSE(protocol_numbers("256").has_value());
-  CHECK_FALSE(protocol_numbers("6x").has_value());
-  CHECK_FALSE(protocol_numbers("-1").has_value());
 }

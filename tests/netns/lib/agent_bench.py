@@ -50,7 +50,7 @@ firewall:
 class Bench:
     """R1 with an agent and the virtual addresses; the two clients and the server of the article."""
 
-    def __init__(self, mapping="preserve", addresses=True):
+    def __init__(self, mapping="preserve", addresses=True, config=None):
         self.network = Network()
         self.router = self.network.routers["R1"].namespace
         self.client = self.network.clients[0]
@@ -59,15 +59,16 @@ class Bench:
         self.run_dir = os.path.join(self.directory, "run")
         self.config = os.path.join(self.directory, "steadynat.yaml")
         self.natctl_program = os.path.join(binaries(), "natctl")
-        self.write_config(mapping)
+        self.write_config(mapping, config)
         self.vrrpd = FakeVrrpd(self.run_dir)
         self.agent = None
         if addresses:
             self.router.ip(f"addr add {WAN_VIRTUAL}/24 dev eth0", f"addr add {LAN_VIRTUAL}/24 dev eth2")
 
-    def write_config(self, mapping):
+    def write_config(self, mapping="preserve", config=None):
+        """The article's rules, or a text of one's own."""
         with open(self.config, "w", encoding="ascii") as file:
-            file.write(CONFIG.format(mapping=mapping))
+            file.write(config or CONFIG.format(mapping=mapping))
 
     def options(self):
         return ["--config", self.config, "--node", "R1", "--run-dir", self.run_dir]
