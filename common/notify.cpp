@@ -51,7 +51,7 @@ std::string_view word(E value) {
 // The name of each message, in the order of NotifyMessage.
 constexpr std::array<std::string_view, std::variant_size_v<NotifyMessage>> kTypes{
     "hello",   "ready", "drained", "peer_report", "table_report", "request",      "welcome", "anticipate",
-    "prepare", "open",  "shut",    "drain",       "entered",      "local_report", "reply"};
+    "prepare", "open",  "shut",    "drain",       "entered",      "local_report", "reply",   "gate_shut"};
 
 // --- the fields of each message, once for both directions
 // ------------------------------------------------------------ `a(name, value)` is a field that must be
@@ -120,6 +120,11 @@ void fields(A& a, M& m) {
   a("config_differs", m.config_differs);
   a("groups", m.groups);
   a("replicas", m.replicas);
+}
+template <typename A, Of<GateShut> M>
+void fields(A& a, M& m) {
+  a("group", m.group);
+  a("term", m.term);
 }
 template <typename A, Of<TableReport> M>
 void fields(A& a, M& m) {

@@ -121,6 +121,13 @@ struct PeerReport {
   std::vector<Replica> replicas;
   bool operator==(const PeerReport&) const = default;
 };
+/// Answer of the agent to Shut: the kernel lets nothing through any more. Only now is there an end to what a drain has
+/// to read.
+struct GateShut {
+  std::string group;
+  Term term;
+  bool operator==(const GateShut&) const = default;
+};
 /// From the agent whenever it changes.
 struct TableReport {
   bool loaded = false;  ///< the table has been loaded in this boot
@@ -181,7 +188,7 @@ struct Shut {
   std::string cause;
   bool operator==(const Shut&) const = default;
 };
-/// To syncd, after Shut was sent to the agent: read what the kernel still has to say, send it, and a mark
+/// To syncd, after the agent has answered Shut: read what the kernel still has to say, send it, and a mark
 /// behind it.
 struct Drain {
   std::string group;
@@ -216,8 +223,8 @@ struct Reply {
   bool operator==(const Reply&) const = default;
 };
 
-using NotifyMessage = std::variant<Hello, Ready, Drained, PeerReport, TableReport, Request, Welcome,
-                                   Anticipate, Prepare, Open, Shut, Drain, Entered, LocalReport, Reply>;
+using NotifyMessage = std::variant<Hello, Ready, Drained, PeerReport, TableReport, Request, Welcome, Anticipate,
+                                   Prepare, Open, Shut, Drain, Entered, LocalReport, Reply, GateShut>;
 
 /// How often syncd repeats its report while nothing changes.
 inline constexpr Duration kPeerReportEvery = 1s;

@@ -224,6 +224,7 @@ void Agent::step(const Event& event, Time now, Actions& out) {
   const Gate::Surroundings around = s.around(now);
   for (auto& [name, gate] : s.gates) s.note(name, gate.on_time(around, now), out);
   s.reconcile(now, out);
+  s.answer_shut(out);
   s.report(out);
 }
 

@@ -49,6 +49,7 @@ struct Agent::State {
   void reconcile(Time now, Actions& out);
   void issue(bool everything, Time now, Actions& out);
   void answer_prepared(bool ok, const std::string& detail, Actions& out);
+  void answer_shut(Actions& out);
   void answer_waiting(std::size_t count, const std::string& failure, Actions& out);
   void report(Actions& out);
   bool wants_table() const { return config.has_table() && !cleared; }

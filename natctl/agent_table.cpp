@@ -196,6 +196,21 @@ void Agent::State::answer_prepared(bool ok, const std::string& detail, Actions& 
   }
 }
 
+/// Whatever shut the gate: as soon as the kernel's table has it shut, and nothing is on its way that opens it.
+void Agent::State::answer_shut(Actions& out) {
+  if (!known) return;
+  for (auto& [name, gate] : gates) {
+    if (!gate.asks_shut()) continue;
+    const auto opens = [&name = name](const GateStates& states) {
+      const auto at = states.find(name);
+      return at != states.end() && at->second.open;
+    };
+    if (opens(applied) || (in_flight && opens(in_flight->gates))) continue;
+    out.push_back(SendNotify{common::GateShut{.group = name, .term = *gate.asks_shut()}});
+    gate.answered_shut();
+  }
+}
+
 void Agent::State::answer_waiting(std::size_t count, const std::string& failure, Actions& out) {
   for (std::size_t i = 0; i < count; ++i) {
     common::Reply reply{.id = waiting[i].id, .ok = failure.empty(), .error = failure, .body = {}, .more = false};

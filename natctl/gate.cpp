@@ -31,6 +31,7 @@ bool Gate::newest(const common::Term& term) {
 
 void Gate::open(bool complete, std::string cause) {
   wanted_.open = true;
+  asks_shut_.reset();
   wanted_.complete = complete;
   cause_ = std::move(cause);
   claimed_at_.reset();
@@ -50,6 +51,7 @@ Gate::Outcome Gate::on(const common::Prepare& message, Time now) {
   shut("prepare");
   wanted_.complete = false;
   asks_ready_ = true;
+  asks_shut_.reset();  // who asked has come back
   claimed_at_ = now;
   told_late_ = false;
   return Outcome::none;
@@ -76,6 +78,7 @@ Gate::Outcome Gate::on(const common::Shut& message) {
   if (!newest(message.term)) return Outcome::old_term;
   shut(message.cause.empty() ? "told to" : message.cause);
   asks_ready_ = false;
+  asks_shut_ = message.term;
   return Outcome::none;
 }
 

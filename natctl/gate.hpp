@@ -54,6 +54,9 @@ class Gate {
   /// A Prepare waits to be told that the rules are in force behind the shut gate.
   bool asks_ready() const { return asks_ready_; }
   void answered() { asks_ready_ = false; }
+  /// Of a Shut that waits to be told that the kernel lets nothing through any more.
+  const std::optional<common::Term>& asks_shut() const { return asks_shut_; }
+  void answered_shut() { asks_shut_.reset(); }
 
  private:
   /// False: the message belongs to a past that is over.
@@ -65,6 +68,7 @@ class Gate {
   GateState wanted_;
   std::string cause_ = "start";
   bool asks_ready_ = false;
+  std::optional<common::Term> asks_shut_;
   bool unattended_ = false;      ///< shut for want of a vrrpd; nobody has said that this node is not the master
   common::Deadline closed_at_;   ///< vrrpd's connection is down since
   common::Deadline claimed_at_;  ///< this node took the group over, and nobody opened yet

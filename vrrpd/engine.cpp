@@ -165,29 +165,34 @@ void Engine::State::handle(const ClientMessage& said, Context& ctx) {
   const ClientId client = said.client;
   const bool syncd = participants.is(client, Role::syncd), agent = participants.is(client, Role::agent);
   const auto unexpected = [&] { refuse(client, "sent what its role does not send", ctx); };
-  std::visit(common::Overload{
-      [&](const common::Hello& hello) { on_hello(client, hello, ctx); },
-      [&](const common::Request& request) { on_request(client, request, ctx); },
-      [&](const common::Ready& ready) {
-        if (!syncd && !agent) return unexpected();
-        if (Group* group = find(ready.group)) group->on_ready(ready, syncd ? Role::syncd : Role::agent, ctx);
-      },
-      [&](const common::Drained& drained) {
-        if (!syncd) return unexpected();
-        if (Group* group = find(drained.group)) group->on_drained(drained, ctx);
-      },
-      [&](const common::PeerReport& report) {
-        if (!syncd) return unexpected();
-        peer.on_report(report, ctx.now);
-        for (Entry& entry : groups) entry.group.on_peer(ctx);
-      },
-      [&](const common::TableReport& table) {
-        if (!agent) return unexpected();
-        table_loaded = table_loaded || table.loaded;
-        ctx.table_loaded = table_loaded;
-        for (Entry& entry : groups) entry.group.on_change(ctx);
-      },
-      [&](const auto&) { unexpected(); }}, said.message);
+  std::visit(common::Overload{[&](const common::Hello& hello) { on_hello(client, hello, ctx); },
+                              [&](const common::Request& request) { on_request(client, request, ctx); },
+                              [&](const common::Ready& ready) {
+                                if (!syncd && !agent) return unexpected();
+                                if (Group* group = find(ready.group))
+                                  group->on_ready(ready, syncd ? Role::syncd : Role::agent, ctx);
+                              },
+                              [&](const common::GateShut& shut) {
+                                if (!agent) return unexpected();
+                                if (Group* group = find(shut.group)) group->on_gate_shut(shut, ctx);
+                              },
+                              [&](const common::Drained& drained) {
+                                if (!syncd) return unexpected();
+                                if (Group* group = find(drained.group)) group->on_drained(drained, ctx);
+                              },
+                              [&](const common::PeerReport& report) {
+                                if (!syncd) return unexpected();
+                                peer.on_report(report, ctx.now);
+                                for (Entry& entry : groups) entry.group.on_peer(ctx);
+                              },
+                              [&](const common::TableReport& table) {
+                                if (!agent) return unexpected();
+                                table_loaded = table_loaded || table.loaded;
+                                ctx.table_loaded = table_loaded;
+                                for (Entry& entry : groups) entry.group.on_change(ctx);
+                              },
+                              [&](const auto&) { unexpected(); }},
+             said.message);
 }
 
 void Engine::State::refuse(ClientId client, const std::string& why, Context& ctx) {

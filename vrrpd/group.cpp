@@ -104,6 +104,16 @@ void Group::on_ready(const common::Ready& ready, common::Role from, Context& ctx
   review(ctx);
 }
 
+void Group::on_gate_shut(const common::GateShut& shut, Context& ctx) {
+  if (!masters() || shut.term != term_) {
+    ++counters_["stale_answer"];
+    return;
+  }
+  if (!timers_.running(Timer::shut)) return;  // of a doubt, or late
+  mark("gate shut", ctx);
+  begin_drain(ctx);
+}
+
 void Group::on_drained(const common::Drained& drained, Context& ctx) {
   if (!masters() || drained.term != term_) {
     ++counters_["stale_answer"];
@@ -145,6 +155,7 @@ void Group::on_lost(common::Role role, Context& ctx) {
   Answer& answer = role == common::Role::syncd ? syncd_ : agent_;
   if (answer == Answer::waiting) ++counters_["absent_participant"];
   answer = Answer::absent;
+  if (role == common::Role::agent && timers_.running(Timer::shut)) begin_drain(ctx);
   if (role == common::Role::syncd && timers_.running(Timer::drain) && !drained_) drained_ = false;
   review(ctx);
 }
@@ -209,6 +220,10 @@ void Group::expire_timers(Context& ctx) {
         break;
       case Timer::gate:
         if (stage_ == Stage::master && !opened_) open(common::OpenReason::deadline, ctx);
+        break;
+      case Timer::shut:
+        ++counters_["gate_shut_late"];
+        begin_drain(ctx);
         break;
       case Timer::drain:
         if (!drained_) drained_ = false;
@@ -334,6 +349,7 @@ void Group::leave(Stage from, Stage to, Farewell farewell, Context& ctx) {
       break;
     case Stage::handing_over:
     case Stage::leaving:
+      timers_.stop(Timer::shut);
       timers_.stop(Timer::drain);
       break;
     case Stage::doubting:

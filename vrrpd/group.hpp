@@ -68,6 +68,7 @@ class Group {
   bool on_advert(const AdvertReceived& packet, Context& ctx);  ///< false: no instance has this interface and VRID
   void on_peer(Context& ctx);
   void on_ready(const common::Ready& ready, common::Role from, Context& ctx);
+  void on_gate_shut(const common::GateShut& shut, Context& ctx);
   void on_drained(const common::Drained& drained, Context& ctx);
   void on_joined(common::Role role, const common::Hello& hello, Context& ctx);
   void on_lost(common::Role role, Context& ctx);
@@ -100,6 +101,7 @@ class Group {
     wish,
     prepare,
     gate,
+    shut,
     drain,
     renew,
     garp,
@@ -166,6 +168,7 @@ class Group {
   void ask(common::Role role, Context& ctx);
   void open(common::OpenReason reason, Context& ctx);
   void shut(const std::string& cause, Context& ctx);
+  void begin_departure(Context& ctx);
   void begin_drain(Context& ctx);
   void add_addresses(Context& ctx);
   void remove_addresses(Context& ctx);

@@ -14,6 +14,9 @@ namespace {
 
 /// For how long the drain may hold a departure up: longer, and the silence costs more than the last few updates.
 constexpr common::Duration kDrainTime = std::chrono::milliseconds(100);
+/// Of this, how long the agent may take to shut the gate. A transaction takes about a millisecond; an agent that needs
+/// longer may hang, and the drain still gets half of the time.
+constexpr common::Duration kShutTime = kDrainTime / 2;
 /// After a handover that the peer did not confirm, so that the gate is not shut again and again.
 constexpr common::Duration kFirstBackoff = std::chrono::seconds(1);
 constexpr common::Duration kLongestBackoff = std::chrono::seconds(8);
@@ -298,16 +301,18 @@ void Group::enter_handing_over(const std::string& cause, Context& ctx) {
   hold_after_ = hold_after_ || (peer != nullptr && peer->phase == Phase::requesting && peer->by_operator);
   record(GroupState::master, GroupState::backup, cause, ctx);
   log(Log::Level::info, "handing_over", cause, ctx);
-  begin_drain(ctx);
+  begin_departure(ctx);
 }
 
 void Group::enter_leaving(const std::string& cause, Context& ctx) {
   record(GroupState::master, stopping_ ? GroupState::initialize : GroupState::fault, cause, ctx);
   log(Log::Level::warning, "leaving", cause, ctx);
-  begin_drain(ctx);
+  begin_departure(ctx);
 }
 
-void Group::begin_drain(Context& ctx) {
+/// What passes the gate before it is shut in the kernel must be in the drain: connections that begin in that moment
+/// would be known to nobody but us. So the drain begins when the agent says that the gate is shut.
+void Group::begin_departure(Context& ctx) {
   shut(stage_ == Stage::leaving ? "leaving" : "handing over", ctx);
   drained_.reset();
   // Without a peer to confirm it a drain only prolongs the silence.
@@ -315,9 +320,18 @@ void Group::begin_drain(Context& ctx) {
     drained_ = false;
     return;
   }
-  ctx.participants.send(common::Role::syncd, common::Drain{name(), term_, kDrainTime / std::chrono::milliseconds(1)},
-                        ctx.out);
   timers_.set(Timer::drain, ctx.now + kDrainTime);
+  if (settings_.gated && ctx.participants.present(common::Role::agent))
+    timers_.set(Timer::shut, ctx.now + kShutTime);
+  else
+    begin_drain(ctx);
+}
+
+void Group::begin_drain(Context& ctx) {
+  timers_.stop(Timer::shut);
+  const common::Duration left = timers_.at(Timer::drain).value_or(ctx.now) - ctx.now;
+  ctx.participants.send(common::Role::syncd, common::Drain{name(), term_, left / std::chrono::milliseconds(1)},
+                        ctx.out);
 }
 
 void Group::review_departure(Context& ctx) {

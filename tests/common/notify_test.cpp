@@ -52,6 +52,7 @@ std::vector<NotifyMessage> samples() {
               .cause = "eth0 is down"},
       LocalReport{.groups = {report()}, .peer_alive = true, .probe = true},
       Reply{.id = 4, .ok = false, .error = "no", .body = R"({"a":[1,"ü"]})", .more = true},
+      GateShut{.group = "MAIN-GW", .term = kTerm},
   };
 }
 

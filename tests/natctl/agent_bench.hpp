@@ -87,6 +87,9 @@ using Lines = std::vector<std::string>;
 inline std::string ready(const Term& term, bool ok = true, const std::string& detail = {}) {
   return encode(Ready{"MAIN-GW", term, ok, detail});
 }
+inline std::string gate_shut(const Term& term) {
+  return encode(GateShut{"MAIN-GW", term});
+}
 inline std::string report(bool loaded, const std::string& error = {}) {
   return encode(TableReport{loaded, error});
 }

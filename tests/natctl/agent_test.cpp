@@ -67,13 +67,55 @@ TEST_CASE("messages that come while a transaction runs are done by the next one,
   b.vrrpd(Shut{"MAIN-GW", kFirst, "evicted"});
   b.vrrpd(Prepare{"MAIN-GW", kNext, 1000});
   CHECK(b.texts.size() == 1);
+  CHECK(b.said == Lines{gate_shut(kFirst)});  // nothing has opened it yet
+  b.forget();
   b.give(TransactionDone{b.last_id + 17, ""});
-  CHECK(b.texts.size() == 1);
+  CHECK(b.texts.empty());
   b.give(TransactionDone{b.last_id, ""});
   // The first has shut the gate; the newest Prepare is what it answers.
   CHECK(b.said == Lines{ready(kNext)});
   b.give(TransactionDone{b.last_id, ""});
   CHECK_FALSE(b.open());
+}
+
+TEST_CASE("a Shut is answered when the kernel lets nothing through any more") {
+  Bench b;
+  b.start();
+  b.vrrpd(Prepare{"MAIN-GW", kFirst, 1000});
+  b.forget();
+  b.hold = true;
+  SECTION("the gate stands open") {
+    b.hold = false;
+    b.vrrpd(Open{"MAIN-GW", kFirst, OpenReason::ready});
+    b.hold = true;
+    b.vrrpd(Shut{"MAIN-GW", kFirst, "leaving"});
+  }
+  SECTION("it is just being opened") {
+    b.vrrpd(Open{"MAIN-GW", kFirst, OpenReason::ready});
+    b.vrrpd(Shut{"MAIN-GW", kFirst, "leaving"});
+    CHECK(b.said.empty());
+    b.give(TransactionDone{b.last_id, ""});
+  }
+  CHECK(b.said.empty());
+  b.give(TransactionDone{b.last_id, ""});
+  CHECK(b.said == Lines{gate_shut(kFirst)});
+  CHECK_FALSE(b.open());
+  b.forget();
+  b.vrrpd(Shut{"MAIN-GW", kFirst, "once more"});
+  CHECK(b.said == Lines{gate_shut(kFirst)});
+}
+
+TEST_CASE("a Shut is not answered before it is known what stands in the kernel") {
+  Bench b;
+  b.hold = true;
+  b.give(VrrpdConnected{});
+  b.forget();
+  b.vrrpd(Shut{"MAIN-GW", kFirst, "leaving"});
+  CHECK(b.said.empty());
+  b.give(TableFound{.exists = true, .gates_open = {{"MAIN-GW", true}}, .complete = {}, .terms = {}});
+  CHECK(std::ranges::find(b.said, gate_shut(kFirst)) == b.said.end());
+  b.give(TransactionDone{b.last_id, ""});
+  CHECK(b.open());  // adopted with the gate as it is
 }
 
 TEST_CASE("a Prepare is not answered by a transaction that opened the gate for the one before") {
@@ -258,6 +300,8 @@ TEST_CASE("nat.clear and nat.apply") {
   b.give(TableFound{});
   b.vrrpd(Shut{"MAIN-GW", kFirst, ""});
   CHECK(b.texts.empty());
+  CHECK(b.said == Lines{gate_shut(kFirst)});
+  b.forget();
   b.vrrpd(Prepare{"MAIN-GW", kNext, 1000});
   CHECK(b.texts.empty());
   CHECK(b.said.size() == 1);

@@ -45,12 +45,14 @@ struct Syncd {
   std::optional<common::PeerReport> reported;
   Time reported_at;
   GroupState role = GroupState::backup;
+  int drains = 0, drains_before_shut = 0;  ///< asked for; and of these, while the gate was open
 };
 
 /// Stand-in for the agent: a gate.
 struct Agent {
   bool alive = true;
   bool answers = true;
+  Duration shuts_after = 500us;
   std::optional<vrrpd::ClientId> connection;
   common::Term term;
   bool open = false;

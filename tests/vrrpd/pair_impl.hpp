@@ -327,7 +327,11 @@ inline void Node::agent_hears(const common::NotifyMessage& message) {
   } else if (const auto* o = std::get_if<common::Open>(&message)) {
     if (o->term >= agent.term) agent.open = true;
   } else if (const auto* s = std::get_if<common::Shut>(&message)) {
-    if (s->term >= agent.term) agent.open = false;
+    if (!agent.answers) return;
+    world->at(agent.shuts_after, [this, g = generation, shut = *s] {
+      if (shut.term >= agent.term) agent.open = false;
+      if (g == generation && agent.connection) say(*agent.connection, common::GateShut{shut.group, shut.term});
+    });
   } else if (const auto* e = std::get_if<common::Entered>(&message)) {
     if (e->state != GroupState::master) agent.open = false;
   } else if (const auto* w = std::get_if<common::Welcome>(&message)) {
@@ -343,6 +347,8 @@ inline void Node::syncd_hears(const common::NotifyMessage& message) {
     if (syncd.answers) say(*syncd.connection, common::Ready{p->group, p->term, true, {}}, syncd.ready_after);
   } else if (const auto* d = std::get_if<common::Drain>(&message)) {
     Node& other = world->nodes[static_cast<std::size_t>(1 - index)];
+    ++syncd.drains;
+    if (agent.open) ++syncd.drains_before_shut;
     const bool confirmed =
         syncd.confirms && other.syncd.alive && other.syncd.complete && plugged["sync"] && other.plugged["sync"];
     if (syncd.answers) say(*syncd.connection, common::Drained{d->group, d->term, confirmed, {}}, 2ms);

@@ -327,6 +327,7 @@ TEST_CASE("one stray advert to a master whose link is dead: a short doubt, and n
   world.run(5 * interval);
   world.forget();
   world.forge(0, "wan", 1, 50, interval);
+  world.run(1ms);
   CHECK_FALSE(world.r1().agent.open);
   world.run(10 * interval);
   CHECK(world.r1().serves());

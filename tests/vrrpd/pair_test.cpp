@@ -160,6 +160,7 @@ TEST_CASE("carrier loss of a member: the group leaves, drained, and the peer cla
   world.settle();
   world.run(37ms);
   world.r1().set_carrier(member, false);
+  world.run(1ms);
   CHECK_FALSE(world.r1().agent.open);
   REQUIRE(world.until([&] { return world.r2().serves(); }, 10 * interval));
   CHECK(world.longest_silence < 20ms);  // confirmed drain: no skew at all
@@ -172,6 +173,40 @@ TEST_CASE("carrier loss of a member: the group leaves, drained, and the peer cla
   world.run(5 * interval);
   check_healthy(world, world.r1(), world.r2());
   CHECK(world.longest_silence < 20ms);
+}
+
+TEST_CASE("a drain begins when the gate is shut: what passes until then is a part of it", "[pair]") {
+  World world;
+  world.settle();
+  Node& first = world.r1();
+  first.agent.shuts_after = GENERATE(100us, 3ms, 30ms);
+  const bool planned = GENERATE(true, false);
+  if (planned)
+    first.request("switchover");
+  else
+    first.set_carrier("wan", false);
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 1s));
+  CHECK(first.syncd.drains == 1);
+  CHECK(first.syncd.drains_before_shut == 0);
+  CHECK(first.counter("gate_shut_late") == 0);
+}
+
+TEST_CASE("an agent that does not shut its gate holds a departure up for half of its time only", "[pair]") {
+  World world;
+  world.settle();
+  Node& first = world.r1();
+  first.agent.answers = false;
+  const bool dies = GENERATE(true, false);
+  first.set_carrier("wan", false);
+  if (dies) {
+    world.run(1ms);
+    first.feed(vrrpd::ClientClosed{*first.agent.connection});
+    first.agent.connection.reset();
+  }
+  REQUIRE(world.until([&] { return world.r2().serves(); }, 1s));
+  CHECK(world.longest_silence < (dies ? 20ms : 70ms));
+  CHECK(first.syncd.drains == 1);
+  CHECK(first.counter("gate_shut_late") == (dies ? 0 : 1));
 }
 
 TEST_CASE("carrier loss, and the peer does not confirm the drain: it follows after the skew", "[pair]") {
