@@ -13,7 +13,6 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration kNotifyDelay = 100us;      // one hop over a Unix socket, with the wake-up of the other side
-constexpr Duration kTransactionTime = 300us;  // libnftables, measured 70 us and up
 constexpr Duration kReconnect = 50ms;         // NotifyClient::kReconnectEvery
 constexpr std::size_t kWritesPerTurn = 64;
 
@@ -217,12 +216,13 @@ void Box::step(const vrrpd::Event& event) {
     if (!std::holds_alternative<vrrpd::Tick>(event)) missed_.push_back(event);
     return;
   }
-  if (!std::holds_alternative<vrrpd::Tick>(event)) world_.trace_engine(index, vrrpd::to_string(event));
+  if (!std::holds_alternative<vrrpd::Tick>(event)) world_.trace_engine(index, "", event);
   vrrpd::Actions actions;
   vrrpd_->step(event, local_now(), actions);
+  group_is_new_ = false;
   const std::uint64_t life = life_[slot(Daemon::vrrpd)];
   for (vrrpd::Action& action : actions) {
-    world_.trace_engine(index, "  " + vrrpd::to_string(action));
+    world_.trace_engine(index, "  ", action);
     perform(action);
     if (life != life_[slot(Daemon::vrrpd)]) return;
   }
@@ -247,7 +247,9 @@ void Box::perform(vrrpd::Action& action) {
 }
 
 void Box::to_vrrpd_client(vrrpd::ClientId client, const common::NotifyMessage& message) {
+  const auto* entered = std::get_if<common::Entered>(&message);
   const bool sync = client == sync_client_;
+  if (sync && entered && entered->phase == common::Phase::yielded) world_.handed_over(index);
   if (!sync && client != agent_client_) return;
   world_.queue.after(kNotifyDelay, [this, client, sync, message] {
     if (sync && client == sync_client_) step(syncd::Event(syncd::NotifyReceived{message}));
@@ -274,9 +276,13 @@ bool Box::has_addresses() {
   return kernel.addresses.size() == 2;
 }
 
-std::optional<vrrpd::GroupStatus> Box::group() const {
-  if (!vrrpd_) return std::nullopt;
-  return vrrpd_->status(local_now()).groups.at(0);
+const std::optional<vrrpd::GroupStatus>& Box::group() const {
+  if (!vrrpd_)
+    group_.reset();
+  else if (!group_ || !group_is_new_)
+    group_ = vrrpd_->status(local_now()).groups.at(0);
+  group_is_new_ = true;
+  return group_;
 }
 
 void Box::request(const std::string& verb, std::vector<std::string> arguments) {
@@ -303,8 +309,9 @@ void Box::step(const syncd::Event& event) {
   if (!syncd_) return;
   syncd::Actions actions;
   syncd_->step(event, local_now(), actions);
+  sync_is_new_ = false;
   for (syncd::Action& action : actions) {
-    world_.trace_engine(index, "  " + syncd::to_string(action));
+    world_.trace_engine(index, "  ", action);
     perform(action);
     if (!syncd_) return;
   }
@@ -362,6 +369,7 @@ void Box::perform(syncd::Action& action) {
 void Box::pump_sync() {
   if (pumping_) return;
   pumping_ = true;
+  sync_is_new_ = false;
   syncd::Datagram datagram;
   while (syncd_ && syncd_->poll_datagram(local_now(), datagram)) world_.send_datagram(index, datagram);
   if (syncd_ && syncd_->kernel_pending()) {
@@ -379,6 +387,7 @@ void Box::write_kernel() {
   std::vector<syncd::KernelWrite> writes;
   std::vector<syncd::KernelResult> refused;
   kernel.expire(world_.queue.now());
+  sync_is_new_ = false;
   while (syncd_ && syncd_->kernel_pending()) {
     writes.clear();
     syncd_->poll_kernel(local_now(), kWritesPerTurn, writes);
@@ -418,9 +427,13 @@ void Box::datagram(const common::Bytes& bytes, const common::IpAddress& source) 
   step(syncd::Event(syncd::DatagramReceived{0, source, bytes}));
 }
 
-std::optional<syncd::Status> Box::sync_status() const {
-  if (!syncd_) return std::nullopt;
-  return syncd_->status(local_now());
+const std::optional<syncd::Status>& Box::sync_status() const {
+  if (!syncd_)
+    sync_.reset();
+  else if (!sync_ || !sync_is_new_)
+    sync_ = syncd_->status(local_now());
+  sync_is_new_ = true;
+  return sync_;
 }
 
 // --- agent
@@ -431,7 +444,7 @@ void Box::step(const natctl::Event& event) {
   natctl::Actions actions;
   agent_->step(event, local_now(), actions);
   for (natctl::Action& action : actions) {
-    world_.trace_engine(index, "  agent " + natctl::to_string(action));
+    world_.trace_engine(index, "  agent ", action);
     perform(action);
   }
   arm(Daemon::agent, agent_->deadline());
@@ -444,7 +457,7 @@ void Box::perform(natctl::Action& action) {
                    // covers.
                    const bool open = !a.text.contains("jump cover_");
                    const std::uint64_t life = life_[slot(Daemon::agent)];
-                   world_.queue.after(kTransactionTime, [this, id = a.id, open, life] {
+                   world_.queue.after(transaction_time(), [this, id = a.id, open, life] {
                      table_exists = true;
                      gate_open = open;
                      world_.trace(fmt::format("R{} gate {}", index + 1, open ? "open" : "shut"));
@@ -464,6 +477,12 @@ void Box::perform(natctl::Action& action) {
                  [&](natctl::Finished&) { kill(Daemon::agent); },
              },
              action);
+}
+
+/// libnftables, measured 70 us and up; on a busy router it waits for a processor.
+common::Duration Box::transaction_time() {
+  const auto most = static_cast<std::uint64_t>(world_.options.transaction / 1us);
+  return most <= 300 ? Duration(300us) : std::chrono::microseconds(70 + prng_.below(most - 70));
 }
 
 void Box::finish_transaction(std::uint64_t id) {

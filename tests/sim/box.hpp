@@ -46,8 +46,8 @@ class Box {
   bool runs(Daemon daemon) const;
   bool forwards() const { return table_exists && gate_open; }
   bool has_addresses();
-  std::optional<vrrpd::GroupStatus> group() const;
-  std::optional<syncd::Status> sync_status() const;
+  const std::optional<vrrpd::GroupStatus>& group() const;
+  const std::optional<syncd::Status>& sync_status() const;
   common::Time local_now() const;
 
   int index;
@@ -71,6 +71,7 @@ class Box {
   void to_vrrpd_client(vrrpd::ClientId client, const common::NotifyMessage& message);
   void close_client(vrrpd::ClientId client);
   void address(const std::string& interface, const common::Prefix& prefix, bool add, std::chrono::seconds lifetime);
+  common::Duration transaction_time();
   void finish_transaction(std::uint64_t id);
 
   World& world_;
@@ -87,6 +88,10 @@ class Box {
   std::vector<syncd::FlowChange> changes_;
   std::map<std::string, common::Term> stored_terms_;
   bool table_loaded_ = false;
+  // A status is made when somebody looks and the engine has moved since: the checkers look much more often.
+  mutable std::optional<vrrpd::GroupStatus> group_;
+  mutable std::optional<syncd::Status> sync_;
+  mutable bool group_is_new_ = false, sync_is_new_ = false;
 };
 
 }  // namespace sim

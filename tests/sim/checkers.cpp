@@ -21,14 +21,14 @@ void Checkers::look(World& world) {
 
 /// A term names one mastership: two boxes may both be master (a partition), never in the same term.
 void Checkers::one_master_a_term(World& world) {
-  const auto a = world.box(0).group(), b = world.box(1).group();
+  const auto &a = world.box(0).group(), &b = world.box(1).group();
   if (a && b && a->state == common::GroupState::master && b->state == common::GroupState::master && a->term == b->term)
     world.fail(fmt::format("two masters in term {}", common::to_string(a->term)));
 }
 
 void Checkers::terms_grow(World& world) {
   for (int i = 0; i < 2; ++i) {
-    const auto group = world.box(i).group();
+    const auto& group = world.box(i).group();
     if (!group) continue;
     common::Term& newest = newest_[static_cast<std::size_t>(i)];
     if (group->term < newest)
@@ -42,7 +42,7 @@ void Checkers::terms_grow(World& world) {
 void Checkers::shut_gate_without_mastership(World& world) {
   for (int i = 0; i < 2; ++i) {
     Box& box = world.box(i);
-    const auto group = box.group();
+    const auto& group = box.group();
     common::Time& since = open_since_backup_[static_cast<std::size_t>(i)];
     const bool wrong = group && box.runs(Daemon::agent) && box.forwards() &&
                        group->state == common::GroupState::backup && group->phase == common::Phase::idle;

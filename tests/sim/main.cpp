@@ -18,15 +18,17 @@ constexpr int kFailuresShown = 5;
 
 bool run_one(std::uint64_t seed, bool trace, bool show) {
   const sim::Options options = sim::Options::draw(seed);
-  sim::World world(options, trace);
+  using Story = sim::World::Story;
+  sim::World world(options, trace ? Story::printed : Story::untold);
   const std::string failure = world.run();
   if (failure.empty()) return true;
-  if (show) {
-    fmt::print("seed {} failed {}\n  {}\n", seed, failure, options.to_string());
-    const auto& lines = world.last_lines();
-    for (std::size_t i = lines.size() - std::min(lines.size(), kLinesShown); i < lines.size() && !trace; ++i)
-      fmt::print("  {}\n", lines[i]);
-  }
+  fmt::print("seed {} failed {}\n  {}\n", seed, failure, options.to_string());
+  if (!show || trace) return false;
+  sim::World again(options, Story::kept);
+  again.run();
+  const auto& lines = again.last_lines();
+  for (std::size_t i = lines.size() - std::min(lines.size(), kLinesShown); i < lines.size(); ++i)
+    fmt::print("  {}\n", lines[i]);
   return false;
 }
 
@@ -58,9 +60,7 @@ int main(int argc, char** argv) {
   for (std::uint64_t s = from; s < from + count; ++s) seeds.push_back(s);
   int failures = 0;
   for (const std::uint64_t seed : seeds)
-    if (!run_one(seed, trace, failures < kFailuresShown)) {
-      if (++failures > kFailuresShown) fmt::print("seed {} failed\n", seed);
-    }
+    if (!run_one(seed, trace, failures < kFailuresShown)) ++failures;
   fmt::print("{} seeds, {} failed\n", seeds.size(), failures);
   return failures == 0 ? 0 : 1;
 }

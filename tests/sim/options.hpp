@@ -15,13 +15,17 @@ struct Options {
   bool continuous = true;
   bool plain = false;  ///< security: none
   int flows = 20;
+  int short_flows = 0;            ///< of these each lives for less than a second: somebody is always beginning
+  common::Duration round_trip{};  ///< from the pair to a server and back
+  common::Duration transaction = std::chrono::microseconds(300);  ///< of nftables, at most
 
   double loss = 0, duplicate = 0;  ///< of each datagram on the sync link
   double advert_loss = 0;
   common::Duration delay_min = std::chrono::microseconds(50), delay_spread = std::chrono::microseconds(200);
 
   // Mean time between faults of a kind; zero: never.
-  common::Duration power_cut{}, reboot{}, carrier{}, sync_cut{}, daemon_kill{}, pause{}, overrun{}, switchover{};
+  common::Duration power_cut{}, reboot{}, carrier{}, carrier_both{}, sync_cut{}, daemon_kill{}, pause{}, overrun{},
+      switchover{};
   common::Duration faults_for = std::chrono::seconds(30);
   common::Duration heal_within = std::chrono::seconds(25);
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "tests/sim/world.hpp"
 
 namespace sim {
@@ -13,8 +15,11 @@ const common::IpAddress kVirtual = common::IpAddress::v4(0x0a0a0065u);  // 10.10
 const common::IpAddress kServer = common::IpAddress::v4(0x0a0a0001u);
 }  // namespace
 
-Traffic::Traffic(World& world, int flows, std::uint64_t seed)
-    : world_(world), prng_(seed), flows_(static_cast<std::size_t>(flows)) {}
+Traffic::Traffic(World& world, int flows, int short_flows, std::uint64_t seed)
+    : world_(world),
+      prng_(seed),
+      flows_(static_cast<std::size_t>(flows + short_flows)),
+      long_(static_cast<std::size_t>(flows)) {}
 
 void Traffic::start() {
   for (std::size_t i = 0; i < flows_.size(); ++i)
@@ -31,7 +36,8 @@ void Traffic::open(std::size_t index) {
   const auto client = static_cast<std::uint32_t>(0xc0a8640bu + index % 2);
   flow.key.original = {common::IpAddress::v4(client), kServer, next_port_++, 80};
   flow.since = world_.queue.now();
-  flow.ends = world_.queue.now() + std::chrono::milliseconds(2000 + prng_.below(60000));
+  flow.ends =
+      world_.queue.now() + std::chrono::milliseconds(index < long_ ? 2000 + prng_.below(60000) : 20 + prng_.below(500));
 }
 
 void Traffic::forget_holder(int box) {
@@ -47,17 +53,26 @@ void Traffic::forget_single_holders() {
     if (flow.held[0] != flow.held[1]) flow.held = {};
 }
 
+void Traffic::note_handed_over(int from) {
+  for (Flow& flow : flows_)
+    if (flow.held[static_cast<std::size_t>(from)]) flow.held[static_cast<std::size_t>(1 - from)] = true;
+}
+
 void Traffic::note_acknowledged() {
   for (int i = 0; i < 2; ++i) {
     if (!world_.box(i).forwards()) continue;
-    const auto status = world_.box(i).sync_status();
-    const auto replica = world_.box(1 - i).sync_status();
+    const auto unshared = [&](const Flow& flow) {
+      // What was established a moment ago may still be on its way from the kernel to syncd.
+      return flow.established && flow.held[static_cast<std::size_t>(i)] &&
+             !flow.held[static_cast<std::size_t>(1 - i)] && world_.queue.now() - flow.since > 10ms;
+    };
+    if (std::ranges::none_of(flows_, unshared)) continue;  // to ask for the status costs much more
+    const auto& status = world_.box(i).sync_status();
+    const auto& replica = world_.box(1 - i).sync_status();
     if (!status || status->state != syncd::SyncState::synced || status->backlog != 0) continue;
     if (!replica || replica->state != syncd::SyncState::synced) continue;
     for (Flow& flow : flows_)
-      // What was established a moment ago may still be on its way from the kernel to syncd.
-      if (flow.established && flow.held[static_cast<std::size_t>(i)] && world_.queue.now() - flow.since > 10ms)
-        flow.held[static_cast<std::size_t>(1 - i)] = true;
+      if (unshared(flow)) flow.held[static_cast<std::size_t>(1 - i)] = true;
   }
 }
 
@@ -117,21 +132,39 @@ bool Traffic::back(Flow& flow) {
 }
 
 void Traffic::send(std::size_t index) {
-  Flow& flow = flows_[index];
   if (world_.failed()) return;
-  if (there(flow) && back(flow))
+  Flow& flow = flows_[index];
+  if (!there(flow)) {
+    ++lost_;
+    return go_on(index);
+  }
+  if (world_.options.round_trip == Duration{}) return answered(index);
+  world_.queue.after(world_.options.round_trip, [this, index] { answered(index); });
+}
+
+void Traffic::answered(std::size_t index) {
+  if (world_.failed()) return;
+  Flow& flow = flows_[index];
+  if (back(flow))
     ++delivered_;
   else
     ++lost_;
+  go_on(index);
+}
+
+void Traffic::go_on(std::size_t index) {
+  Flow& flow = flows_[index];
   if (flow.ends <= world_.queue.now()) {
     for (int i = 0; i < 2; ++i) {  // a close passes whoever forwards
       if (way(Segment::lan, Segment::wan) != i) continue;
       world_.box(i).kernel.destroy(flow.key, false);
       world_.box(i).kernel_changed();
     }
+    if (calm_ && index >= long_) return;
     open(index);
   }
-  world_.queue.after(std::chrono::milliseconds(20 + prng_.below(400)), [this, index] { send(index); });
+  const auto pause = index < long_ ? 20 + prng_.below(400) : 5 + prng_.below(50);
+  world_.queue.after(std::chrono::milliseconds(pause), [this, index] { send(index); });
 }
 
 }  // namespace sim

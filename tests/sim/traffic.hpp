@@ -16,12 +16,14 @@ class World;
 
 class Traffic {
  public:
-  Traffic(World& world, int flows, std::uint64_t seed);
+  Traffic(World& world, int flows, int short_flows, std::uint64_t seed);
   void start();
+  void calm_down() { calm_ = true; }  ///< no more short flows
   void forget_holder(int box);   ///< its copy is legitimately gone (reboot)
   void forget_replica(int box);  ///< its syncd died: its copy is gone unless it is the master
   /// What one box alone holds is not demanded any more: see World::watch_split().
   void forget_single_holders();
+  void note_handed_over(int from);  ///< the other box has said that it holds everything
   void note_acknowledged();  ///< looks at the masters' backlog; called now and then
 
   std::uint64_t opened_at(int box) const { return opened_[static_cast<std::size_t>(box)]; }
@@ -39,6 +41,8 @@ class Traffic {
   };
   void open(std::size_t index);
   void send(std::size_t index);
+  void answered(std::size_t index);
+  void go_on(std::size_t index);
   int way(Segment from, Segment to) const;
   bool there(Flow& flow);  ///< client to server; false: lost or broken
   bool back(Flow& flow);   ///< server to client
@@ -46,7 +50,9 @@ class Traffic {
 
   World& world_;
   common::Prng prng_;
-  std::vector<Flow> flows_;
+  std::vector<Flow> flows_;  ///< behind the first long_ ones each lives for less than a second
+  std::size_t long_;
+  bool calm_ = false;
   std::array<std::uint64_t, 2> opened_{};
   std::uint16_t next_port_ = 10000;
   std::uint64_t delivered_ = 0, lost_ = 0, excused_ = 0;

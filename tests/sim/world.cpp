@@ -43,7 +43,7 @@ nat:
 
 }  // namespace
 
-World::World(const Options& o, bool verbose) : options(o), prng(o.seed), verbose_(verbose) {
+World::World(const Options& o, Story story) : options(o), prng(o.seed), story_(story) {
   for (int i = 0; i < 2; ++i) {
     auto loaded = common::parse_config(config_text(options), "sim.yaml", i == 0 ? "R1" : "R2");
     for (const auto& d : loaded.diagnostics)
@@ -52,18 +52,19 @@ World::World(const Options& o, bool verbose) : options(o), prng(o.seed), verbose
     configs_[static_cast<std::size_t>(i)] = *loaded.config;
     boxes_.push_back(std::make_unique<Box>(*this, i, prng.next()));
   }
-  traffic_ = std::make_unique<Traffic>(*this, options.flows, prng.next());
+  traffic_ = std::make_unique<Traffic>(*this, options.flows, options.short_flows, prng.next());
 }
 
 void World::trace(std::string line) {
+  if (story_ == Story::untold) return;
   line = fmt::format("{:11.6f} {}", common::milliseconds(queue.now().time_since_epoch()) / 1000, line);
-  if (verbose_) fmt::print("{}\n", line);
+  if (story_ == Story::printed) fmt::print("{}\n", line);
   lines_.push_back(std::move(line));
   if (lines_.size() > kLinesKept) lines_.pop_front();
 }
 
-void World::trace_engine(int box, const std::string& line) {
-  if (line.find("SendAdvert") != std::string::npos && !verbose_) return;
+void World::trace_engine_line(int box, const std::string& line) {
+  if (line.find("SendAdvert") != std::string::npos && story_ != Story::printed) return;
   trace(fmt::format("R{} {}", box + 1, line));
 }
 
@@ -113,6 +114,10 @@ void World::announce(int from, Segment segment) {
   if (connected(from, segment)) arp_[static_cast<std::size_t>(segment)] = from;
 }
 
+void World::handed_over(int from) {
+  traffic_->note_handed_over(from);
+}
+
 /// A host whose router does not answer any more asks again, and believes whoever has the address.
 void World::refresh_arp() {
   for (const Segment s : {Segment::wan, Segment::lan}) {
@@ -151,6 +156,7 @@ void World::schedule_faults() {
   every(options.pause, &World::fault_pause);
   every(options.overrun, &World::fault_overrun);
   every(options.switchover, &World::fault_switchover);
+  every(options.carrier_both, &World::fault_carrier_both);
 }
 
 void World::fault_power() {
@@ -183,12 +189,26 @@ void World::fault_carrier() {
   const int b = static_cast<int>(prng.below(2));
   const auto segment = static_cast<Segment>(prng.below(2));
   note_fault(fmt::format("R{} loses carrier on {}", b + 1, segment == Segment::wan ? "wan" : "lan"));
-  const auto set = [this, b, segment](bool up) {
-    port(b, segment).carrier = up;
-    box(b).carrier_changed(segment);
-  };
-  set(false);
-  queue.after(std::chrono::milliseconds(200 + prng.below(5000)), [set] { set(true); });
+  set_carrier(b, segment, false);
+  queue.after(std::chrono::milliseconds(200 + prng.below(5000)), [=, this] { set_carrier(b, segment, true); });
+}
+
+/// Of a switch that both hang on: both see it go, and come back, at nearly the same time.
+void World::fault_carrier_both() {
+  const auto segment = static_cast<Segment>(prng.below(2));
+  note_fault(fmt::format("both lose carrier on {}", segment == Segment::wan ? "wan" : "lan"));
+  const auto down = std::chrono::milliseconds(200 + prng.below(5000));
+  for (int b = 0; b < 2; ++b) {
+    const auto lost = std::chrono::microseconds(prng.below(20000));
+    queue.after(lost, [=, this] { set_carrier(b, segment, false); });
+    queue.after(down + std::chrono::microseconds(prng.below(30000)), [=, this] { set_carrier(b, segment, true); });
+  }
+}
+
+void World::set_carrier(int b, Segment segment, bool up) {
+  if (healing_ && !up) return;
+  port(b, segment).carrier = up;
+  box(b).carrier_changed(segment);
 }
 
 void World::fault_sync() {
@@ -253,7 +273,7 @@ void World::watch_empty() {
   for (int b = 0; b < 2; ++b) {
     bool& empty = empty_[static_cast<std::size_t>(b)];
     if (!empty) continue;
-    const auto status = box(b).sync_status();
+    const auto& status = box(b).sync_status();
     const bool other = box(1 - b).forwards();
     if (box(b).forwards() && !other) traffic_->forget_single_holders();
     if (box(b).forwards() || (other && status && status->state == syncd::SyncState::synced)) empty = false;
@@ -274,6 +294,7 @@ void World::fault_switchover() {
 void World::heal() {
   trace("HEAL");
   healing_ = true;
+  traffic_->calm_down();
   for (int b = 0; b < 2; ++b) {
     plug(b, true);
     for (const Segment s : {Segment::wan, Segment::lan, Segment::sync}) {
@@ -291,7 +312,7 @@ void World::heal() {
 /// What is still missing for the pair to be at rest, as a sentence; empty when nothing is.
 std::string World::pending() {
   for (int b = 0; b < 2; ++b) {
-    const auto group = box(b).group();
+    const auto& group = box(b).group();
     if (!group) return fmt::format("R{}: vrrpd does not run", b + 1);
     const auto wanted = b == 0 ? common::GroupState::master : common::GroupState::backup;
     if (group->state != wanted || group->phase != common::Phase::idle)
@@ -300,12 +321,12 @@ std::string World::pending() {
     if (box(b).forwards() != (b == 0))
       return fmt::format("R{}: gate is {}", b + 1, box(b).forwards() ? "open" : "shut");
     if (box(b).has_addresses() != (b == 0)) return fmt::format("R{}: addresses are wrong", b + 1);
-    const auto sync = box(b).sync_status();
+    const auto& sync = box(b).sync_status();
     if (!sync) return fmt::format("R{}: syncd does not run", b + 1);
     if (sync->state != syncd::SyncState::synced) return fmt::format("R{}: syncd is not synced", b + 1);
   }
   if (arp(Segment::wan) != 0 || arp(Segment::lan) != 0) return "hosts still send to R2";
-  const auto local = box(0).sync_status(), replica = box(1).sync_status();
+  const auto &local = box(0).sync_status(), &replica = box(1).sync_status();
   if (local->backlog != 0) return fmt::format("R1 has {} flows that R2 has not acknowledged", local->backlog);
   if (local->local_flows != replica->peer_flows)
     return fmt::format("R1 has {} flows, R2 holds {}", local->local_flows, replica->peer_flows);

@@ -19,7 +19,9 @@ namespace sim {
 
 class World {
  public:
-  explicit World(const Options& options, bool verbose = false);
+  /// Putting what happens into words takes as long as making it happen: a run that failed is done again, with words.
+  enum class Story { untold, kept, printed };
+  explicit World(const Options& options, Story story);
 
   /// Runs both phases. Empty: all well; else what went wrong.
   std::string run();
@@ -31,8 +33,13 @@ class World {
   void send_advert(int from, const vrrpd::SendAdvert& advert);
   void send_datagram(int from, const syncd::Datagram& datagram);
   void announce(int from, Segment segment);
+  void handed_over(int from);  ///< that box says that the other one has acknowledged everything
   void trace(std::string line);
-  void trace_engine(int box, const std::string& line);
+  /// `item`: an event or an action of an engine.
+  template <typename Item>
+  void trace_engine(int box, const char* prefix, const Item& item) {
+    if (story_ != Story::untold) trace_engine_line(box, prefix + to_string(item));
+  }
   void fail(std::string what);
 
   Box& box(int index) { return *boxes_[static_cast<std::size_t>(index)]; }
@@ -54,11 +61,14 @@ class World {
     return ports_[static_cast<std::size_t>(box)][static_cast<std::size_t>(s)];
   }
   void plug(int box, bool on);
+  void trace_engine_line(int box, const std::string& line);
   void every(Duration mean, void (World::*fault)());
   void schedule_faults();
   void fault_power();
   void fault_reboot();
   void fault_carrier();
+  void fault_carrier_both();
+  void set_carrier(int box, Segment segment, bool up);
   void fault_sync();
   void fault_kill();
   void fault_pause();
@@ -77,7 +87,8 @@ class World {
   std::vector<std::unique_ptr<Box>> boxes_;
   std::unique_ptr<Traffic> traffic_;
   Checkers checkers_;
-  bool healing_ = false, verbose_ = false;
+  Story story_;
+  bool healing_ = false;
   bool split_ = false, messy_ = false;     ///< two boxes forward; and no rule could save everything
   std::array<bool, 2> empty_{true, true};  ///< booted, and has not been a complete standby or a master since
   std::array<std::uint64_t, 2> opened_before_{};
