@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/actions.hpp"
 #include "common/config.hpp"
 #include "common/notify.hpp"
 #include "common/term.hpp"
@@ -74,20 +75,9 @@ struct SendNotify {  ///< to vrrpd
   common::NotifyMessage message;
   bool operator==(const SendNotify&) const = default;
 };
-struct SendReply {
-  std::uint64_t client = 0;
-  common::Reply reply;
-  bool operator==(const SendReply&) const = default;
-};
-struct Log {
-  enum class Level { debug, info, warning, error } level = Level::info;
-  std::string name;
-  std::string text;
-  bool operator==(const Log&) const = default;
-};
-struct Finished {
-  bool operator==(const Finished&) const = default;
-};
+using common::Finished;
+using common::Log;
+using common::SendReply;
 using Action = std::variant<Transaction, SendNotify, SendReply, Log, Finished>;
 using Actions = std::vector<Action>;
 

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/actions.hpp"
 #include "common/bytes.hpp"
 #include "common/config.hpp"
 #include "common/notify.hpp"
@@ -112,20 +113,9 @@ struct FlushKernel {
   std::uint64_t request = 0;
   bool operator==(const FlushKernel&) const = default;
 };
-struct SendReply {
-  std::uint64_t client = 0;
-  common::Reply reply;
-  bool operator==(const SendReply&) const = default;
-};
-struct Log {
-  enum class Level { debug, info, warning, error } level = Level::info;
-  std::string name;
-  std::string text;
-  bool operator==(const Log&) const = default;
-};
-struct Finished {
-  bool operator==(const Finished&) const = default;
-};
+using common::Finished;
+using common::Log;
+using common::SendReply;
 using Action = std::variant<SendNotify, Publish, StartDump, SyncEvents, FlushKernel, SendReply, Log, Finished>;
 using Actions = std::vector<Action>;
 

@@ -4,8 +4,8 @@
 
 #include "common/io/daemon.hpp"
 #include "common/io/log.hpp"
-#include "common/io/loop.hpp"
 #include "common/io/options.hpp"
+#include "common/io/serve.hpp"
 #include "syncd/io/shell.hpp"
 
 namespace {
@@ -32,20 +32,7 @@ int run(int argc, const char* const* argv) {
     key = std::move(*read);
   }
   if (options->check) return 0;
-  auto status = common::io::prepare_run_dir(options->run_dir);
-  if (status) {
-    common::io::Loop loop;
-    syncd::io::Shell shell(loop, *options, std::move(*config), std::move(key));
-    status = shell.start();
-    if (status) {
-      common::io::start_watchdog(loop);
-      common::io::notify_ready();
-      loop.run();
-      return loop.exit_code();
-    }
-  }
-  common::io::log(common::io::LogLevel::error, "start_failed", status.error().text);
-  return 1;
+  return common::io::serve<syncd::io::Shell>(*options, std::move(*config), std::move(key));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/actions.hpp"
 #include "common/address.hpp"
 #include "common/bytes.hpp"
 #include "common/config.hpp"
@@ -123,17 +124,8 @@ struct StoreTerm {
   common::Term term;
   bool operator==(const StoreTerm&) const = default;
 };
-/// Something that an operator should read. `name` is a stable identifier.
-struct Log {
-  enum class Level { debug, info, warning, error } level = Level::info;
-  std::string name;
-  std::string text;
-  bool operator==(const Log&) const = default;
-};
-/// Answer to Stop: nothing is left to do, the process may end.
-struct Finished {
-  bool operator==(const Finished&) const = default;
-};
+using common::Finished;
+using common::Log;
 using Action = std::variant<SendAdvert, AddAddress, RemoveAddress, Announce, SendMessage, CloseClient,
                             RunHook, StoreTerm, Log, Finished>;
 using Actions = std::vector<Action>;

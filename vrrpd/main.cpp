@@ -4,8 +4,8 @@
 
 #include "common/io/daemon.hpp"
 #include "common/io/log.hpp"
-#include "common/io/loop.hpp"
 #include "common/io/options.hpp"
+#include "common/io/serve.hpp"
 #include "vrrpd/io/shell.hpp"
 
 namespace {
@@ -26,22 +26,9 @@ int run(int argc, const char* const* argv) {
     return common::io::kExitUsage;
   }
   if (options->check) return 0;
-  auto status = common::io::prepare_run_dir(options->run_dir);
-  if (status) {
-    common::io::prefer_real_time(kRealTimePriority);  // before anything starts a thread, which inherits it
-    common::io::lock_memory();
-    common::io::Loop loop;
-    vrrpd::io::Shell shell(loop, *options, std::move(*config));
-    status = shell.start();
-    if (status) {
-      common::io::start_watchdog(loop);
-      common::io::notify_ready();
-      loop.run();
-      return loop.exit_code();
-    }
-  }
-  common::io::log(common::io::LogLevel::error, "start_failed", status.error().text);
-  return 1;
+  common::io::prefer_real_time(kRealTimePriority);  // before anything starts a thread, which inherits it
+  common::io::lock_memory();
+  return common::io::serve<vrrpd::io::Shell>(*options, std::move(*config));
 }
 
 }  // namespace

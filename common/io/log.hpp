@@ -2,9 +2,11 @@
 // Log lines on stderr (with a priority prefix that journald understands when it listens), one line each.
 #include <string_view>
 
+#include "common/actions.hpp"
+
 namespace common::io {
 
-enum class LogLevel { debug, info, warning, error };
+using LogLevel = Log::Level;
 
 /// Once, in main. `program` stands at the start of each line when stderr is not the journal.
 void log_open(std::string_view program, bool debug);

@@ -30,20 +30,6 @@ namespace {
 constexpr int kRealTimePriority = 8;
 constexpr const char* kConntrackEvents = "/proc/sys/net/netfilter/nf_conntrack_events";
 
-LogLevel level_of(Log::Level level) {
-  switch (level) {
-    case Log::Level::debug:
-      return LogLevel::debug;
-    case Log::Level::info:
-      return LogLevel::info;
-    case Log::Level::warning:
-      return LogLevel::warning;
-    case Log::Level::error:
-      return LogLevel::error;
-  }
-  return LogLevel::error;
-}
-
 /// Entries that are made while this is off stay silent for life, whatever is set later. False: try again once
 /// conntrack is there.
 bool switch_events_on() {
@@ -177,7 +163,7 @@ void AgentShell::perform(Action& action) {
                    if (vrrpd_) vrrpd_->send(a.message);
                  },
                  [this](const SendReply& a) { server_->send(a.client, a.reply); },
-                 [](const Log& a) { common::io::log(level_of(a.level), a.name, a.text); },
+                 [](const Log& a) { common::io::log(a.level, a.name, a.text); },
                  [this](const Finished&) {
                    common::io::notify_stopping();
                    loop_.stop(0);

@@ -30,20 +30,6 @@ constexpr common::Duration kStopWithin = 2s;
 /// is known here only, because a busy router let us wait, is one that a failover breaks.
 constexpr int kRealTimePriority = 9;
 
-LogLevel level_of(Log::Level level) {
-  switch (level) {
-    case Log::Level::debug:
-      return LogLevel::debug;
-    case Log::Level::info:
-      return LogLevel::info;
-    case Log::Level::warning:
-      return LogLevel::warning;
-    case Log::Level::error:
-      return LogLevel::error;
-  }
-  return LogLevel::error;
-}
-
 common::Result<Secrets> make_secrets(const std::vector<std::byte>& key) {
   Secrets secrets;
   secrets.key = key;
@@ -344,7 +330,7 @@ void Shell::perform(const Action& action) {
                               [&](const SyncEvents& a) { syncs_.push_back({.request = a.request}); },
                               [&](const FlushKernel& a) { flushes_.push_back(a.request); },
                               [&](const SendReply& a) { server_->send(a.client, a.reply); },
-                              [&](const Log& a) { log(level_of(a.level), a.name, a.text); },
+                              [&](const Log& a) { log(a.level, a.name, a.text); },
                               [&](const Finished&) { loop_.stop(); }},
              action);
 }

@@ -24,20 +24,6 @@ std::uint64_t random_seed() {
   return seed;
 }
 
-LogLevel level_of(Log::Level level) {
-  switch (level) {
-    case Log::Level::debug:
-      return LogLevel::debug;
-    case Log::Level::info:
-      return LogLevel::info;
-    case Log::Level::warning:
-      return LogLevel::warning;
-    case Log::Level::error:
-      return LogLevel::error;
-  }
-  return LogLevel::error;
-}
-
 Links::Watched virtual_addresses(const common::Config& config) {
   Links::Watched result;
   if (!config.vrrp) return result;
@@ -220,7 +206,7 @@ void Shell::perform(const Action& action) {
                                 server_->close(a.client);
                               },
                               [&](const RunHook& a) { hooks_.run(a); }, [&](const StoreTerm& a) { store(a); },
-                              [&](const Log& a) { log(level_of(a.level), a.name, a.text); },
+                              [&](const Log& a) { log(a.level, a.name, a.text); },
                               [&](const Finished&) { finish(); }},
              action);
 }
