@@ -248,6 +248,13 @@ void encode_key(const FlowKey& key, Record& out) {
   out.key_end = out.state_end = out.size = static_cast<std::uint8_t>(pen.at() - out.bytes.data());
 }
 
+/// A scale counts when both ends offer one. Half-open flows have it in one direction only; ctnetlink does not take
+/// that (the kernel learns it again from the handshake), so carrying it would make two equal entries look different.
+unsigned pack_scales(const TcpState& tcp) {
+  if ((tcp.flags_original & tcp.flags_reply & tcp_flags::window_scale) == 0) return 0;
+  return (tcp.scale_original & 15u) << 4 | (tcp.scale_reply & 15u);
+}
+
 void encode(const Flow& flow, const TcpState* known_tcp, Record& out) {
   encode_key(flow.key, out);
   Pen pen(out.bytes.data() + out.key_end);
@@ -260,7 +267,7 @@ void encode(const Flow& flow, const TcpState* known_tcp, Record& out) {
   if (tcp) {
     pen.u8(tcp->state);
     pen.u8((tcp->flags_original & kTcpFlagsCarried) | (tcp->flags_reply & kTcpFlagsCarried) << 3);
-    pen.u8((tcp->scale_original & 15u) << 4 | (tcp->scale_reply & 15u));
+    pen.u8(pack_scales(*tcp));
   }
   if (flow.mark != 0) pen.u32(flow.mark);
   out.state_end = static_cast<std::uint8_t>(pen.at() - out.bytes.data());

@@ -9,7 +9,8 @@
 //   state | flags of both directions, 3 bits each | window scales, 4 bits each mark      0|4 timeout   1-5    LEB128:
 //   full timeout of the flow's state, in seconds; last, since no comparison counts it
 //
-// There is exactly one encoding of a flow, so that records and keys compare as bytes; anything else is refused.
+// There is exactly one encoding of a flow, so that records and keys compare as bytes; anything else is refused. (Scales
+// that do not count, because only one end offers one, are written as 0 and accepted as anything.)
 #include <array>
 #include <cstddef>
 #include <cstdint>
