@@ -2,13 +2,14 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
-from lib.network import LAN_VIRTUAL, WAN_VIRTUAL
+from lib.network import LAN_VIRTUAL, UPSTREAM, WAN_VIRTUAL
 from lib.process import Process
 from lib.vrrp_pair import VIRTUAL, VrrpPair
-from lib.wait import require, wait_until
+from lib.wait import TestFailed, require, wait_until
 from lib.wire import ArpObserver, Sniffer
 
 # Of R2, priority 100, at adverts every 100 ms: RFC 9568 6.1. The grace is for a machine that runs other things too.
@@ -156,6 +157,33 @@ def test_carrier():
         first.host.carrier_up(interface)
         pair.wait_master(first)
         second.wait_state("backup")
+
+
+def test_neighbours_asked_in_vain():
+    """Whoever was asked for without a carrier is asked for anew when it is back; the kernel alone waits a second."""
+    pair = VrrpPair()
+    first, second = pair.start()
+    with first.namespace.inside():
+        out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with pair.network.server.inside():
+        upstream = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    upstream.bind((UPSTREAM, 9999))
+    upstream.settimeout(GRACE_MS / 1000)
+    first.host.carrier_down("eth0")
+    first.wait_state("fault")
+    for _ in range(4):  # each time at another moment between two of the kernel's attempts
+        out.sendto(b"in vain", (UPSTREAM, 9999))
+        wait_until(lambda: "INCOMPLETE" in first.namespace.show("neigh", "show", "dev", "eth0"), 1, "R1 asks in vain")
+        first.host.carrier_up("eth0")
+        pair.wait_master(first)
+        out.sendto(b"at last", (UPSTREAM, 9999))
+        try:
+            upstream.recv(100)
+        except TimeoutError:
+            raise TestFailed(f"{GRACE_MS} ms after R1 is master again it still waits for its upstream") from None
+        first.host.carrier_down("eth0")
+        first.wait_state("fault")
+        time.sleep(0.3)
 
 
 def test_carriers_lost_together():

@@ -1,6 +1,7 @@
 #include "vrrpd/io/links.hpp"
 
 #include <linux/if_addr.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netlink/attr.h>
@@ -11,6 +12,7 @@
 #include <cstring>
 #include <limits>
 #include <utility>
+#include <vector>
 
 #include "common/io/log.hpp"
 
@@ -24,6 +26,10 @@ namespace {
 
 using common::IpAddress;
 using common::Prefix;
+
+/// Neighbours forgotten at the return of a carrier: some 10 us each, and adverts of other groups must not wait. A
+/// forwarding router waits for a gateway and its hosts; thousands of addresses without an answer are a port scan's.
+constexpr std::size_t kMostForgotten = 256;
 
 bool same(const LinkChanged& a, const LinkChanged& b) {
   return a.exists == b.exists && a.running == b.running && a.primary == b.primary && a.mac == b.mac;
@@ -219,8 +225,35 @@ void Links::report(const std::string& interface) {
   const LinkChanged change = describe(interface);
   const auto last = reported_.find(interface);
   if (last != reported_.end() && same(last->second, change)) return;
+  if (last != reported_.end() && !last->second.running && change.running) forget_unresolved(interface);
   reported_[interface] = change;
   handler_(change);
+}
+
+/// Neighbours that were asked for in vain while there was no carrier. The kernel asks again a second later and gives up
+/// after three, with an ICMP error to everyone who waits (RFC 4861 and net/core/neighbour.c; seen as a silence of up to
+/// 700 ms after the return of a carrier, and as connections refused). Forgotten, they are asked for by the next packet.
+void Links::forget_unresolved(const std::string& interface) {
+  const int index = this->index(interface);
+  std::vector<MessagePtr> forget;
+  const auto visit = [&](nlmsghdr* message) {
+    nlattr* attributes[NDA_MAX + 1];
+    if (nlmsg_parse(message, sizeof(ndmsg), attributes, NDA_MAX, nullptr) < 0) return;
+    const auto& found = *static_cast<const ndmsg*>(nlmsg_data(message));
+    const nlattr* address = attributes[NDA_DST];
+    const bool vain = (found.ndm_state & (NUD_INCOMPLETE | NUD_FAILED)) != 0;
+    if (found.ndm_ifindex != index || !vain || address == nullptr || forget.size() == kMostForgotten) return;
+    MessagePtr request(nlmsg_alloc_simple(RTM_DELNEIGH, NLM_F_ACK));
+    ndmsg header{};
+    header.ndm_family = found.ndm_family;
+    header.ndm_ifindex = index;
+    if (request && nlmsg_append(request.get(), &header, sizeof header, NLMSG_ALIGNTO) == 0 &&
+        nla_put(request.get(), NDA_DST, nla_len(address), nla_data(address)) == 0)
+      forget.push_back(std::move(request));
+  };
+  // Best effort: what stays is asked for again by the kernel, only later.
+  if (!requests_.dump(RTM_GETNEIGH, AF_UNSPEC, visit, index)) return;
+  for (const MessagePtr& request : forget) (void)requests_.request(request.get());
 }
 
 void Links::report_all() {

@@ -55,6 +55,7 @@ class Links {
   Links(common::io::Loop& loop, Counters& counters, Handler handler, RouteSocket requests,
         RouteMonitor monitor);
   common::Status read_all();
+  void forget_unresolved(const std::string& interface);
   void apply(nlmsghdr* message);
   void apply_link(nlmsghdr* message);
   void apply_address(nlmsghdr* message);

@@ -2,6 +2,7 @@
 
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <netlink/errno.h>
 #include <netlink/msg.h>
@@ -40,7 +41,7 @@ int call_visitor(nl_msg* message, void* visitor) {
   return NL_OK;
 }
 
-MessagePtr dump_request(int type, int family) {
+MessagePtr dump_request(int type, int family, int interface) {
   MessagePtr message(nlmsg_alloc_simple(type, NLM_F_DUMP));
   if (!message) return nullptr;
   bool put = false;
@@ -49,6 +50,11 @@ MessagePtr dump_request(int type, int family) {
     header.ifi_family = static_cast<unsigned char>(family);
     put = nlmsg_append(message.get(), &header, sizeof header, NLMSG_ALIGNTO) == 0 &&
           nla_put_u32(message.get(), IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS) == 0;
+  } else if (type == RTM_GETNEIGH) {
+    ndmsg header{};
+    header.ndm_family = static_cast<unsigned char>(family);
+    put = nlmsg_append(message.get(), &header, sizeof header, NLMSG_ALIGNTO) == 0 &&
+          nla_put_u32(message.get(), NDA_IFINDEX, static_cast<std::uint32_t>(interface)) == 0;
   } else {
     ifaddrmsg header{};
     header.ifa_family = static_cast<unsigned char>(family);
@@ -85,13 +91,13 @@ int RouteSocket::request(nl_msg* message) {
   return outcome < 0 ? EIO : 0;
 }
 
-common::Status RouteSocket::dump(int type, int family, const Visitor& visit) {
+common::Status RouteSocket::dump(int type, int family, const Visitor& visit, int interface) {
   int refused = 0;
   nl_socket_modify_err_cb(socket_.get(), NL_CB_CUSTOM, keep_errno, &refused);
   nl_socket_modify_cb(socket_.get(), NL_CB_VALID, NL_CB_CUSTOM, call_visitor, const_cast<Visitor*>(&visit));
   int outcome = 0;
   for (int attempt = 0; attempt < kDumpAttempts; ++attempt) {
-    const MessagePtr message = dump_request(type, family);
+    const MessagePtr message = dump_request(type, family, interface);
     if (!message) return common::fail("cannot build a netlink request", ENOMEM);
     outcome = nl_send_auto(socket_.get(), message.get());
     if (outcome >= 0) outcome = nl_recvmsgs_default(socket_.get());

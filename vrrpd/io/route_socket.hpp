@@ -30,8 +30,8 @@ class RouteSocket {
   /// The kernel's verdict: 0, or an errno value. (libnl's own codes fold several of them into one.)
   int request(nl_msg* message);
   using Visitor = std::function<void(nlmsghdr* message)>;
-  /// Everything that RTM_GETLINK or RTM_GETADDR lists.
-  common::Status dump(int type, int family, const Visitor& visit);
+  /// Everything that RTM_GETLINK, RTM_GETADDR or RTM_GETNEIGH lists; of one interface's neighbours only.
+  common::Status dump(int type, int family, const Visitor& visit, int interface = 0);
 
  private:
   explicit RouteSocket(SocketPtr socket) : socket_(std::move(socket)) {}
