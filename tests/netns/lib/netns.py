@@ -14,8 +14,14 @@ CLONE_NEWNET = 0x40000000
 
 RTM_SETLINK = 19
 NLM_F_REQUEST, NLM_F_ACK = 1, 4
-IFLA_MASTER = 10
+IFLA_PROTINFO = 12
+NLA_F_NESTED = 0x8000
+IFLA_BRPORT_STATE = 1
+BR_STATE_DISABLED, BR_STATE_FORWARDING = 0, 3
 IFF_UP = 1
+
+# Packets: each of the load's connections may have a few in flight at once.
+CABLE_QUEUE = 20000
 
 
 class CommandFailed(Exception):
@@ -104,16 +110,15 @@ class Namespace:
 
 
 class RouteNetlink:
-    """Changes links without starting a program, so that a power cut hits all cables within a few
-    milliseconds."""
+    """Changes links without starting a program, so that a power cut hits all cables in the same instant."""
 
     def __init__(self, namespace):
         with namespace.inside():
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         self._socket.settimeout(5)
 
-    def _set_link(self, index, flags, change, attributes=b""):
-        body = struct.pack("=BBHiII", socket.AF_UNSPEC, 0, 0, index, flags, change) + attributes
+    def _set_link(self, family, index, flags, change, attributes=b""):
+        body = struct.pack("=BBHiII", family, 0, 0, index, flags, change) + attributes
         header = struct.pack("=IHHII", 16 + len(body), RTM_SETLINK, NLM_F_REQUEST | NLM_F_ACK, 1, 0)
         self._socket.send(header + body)
         answer = self._socket.recv(4096)
@@ -121,11 +126,27 @@ class RouteNetlink:
         if error != 0:
             raise OSError(-error, f"setlink: {os.strerror(-error)}")
 
-    def set_master(self, index, master):
-        self._set_link(index, 0, 0, struct.pack("=HHI", 8, IFLA_MASTER, master))
+    def set_port(self, index, forwards):
+        """A bridge's port takes and gives frames, or none. Taking the port out of the bridge would do as well,
+        but that waits for an RCU grace period (netdev_rx_handler_unregister), which busy processors make long."""
+        state = struct.pack("=HHBxxx", 5, IFLA_BRPORT_STATE, BR_STATE_FORWARDING if forwards else BR_STATE_DISABLED)
+        nested = struct.pack("=HH", 4 + len(state), IFLA_PROTINFO | NLA_F_NESTED) + state
+        self._set_link(socket.AF_BRIDGE, index, 0, 0, nested)
 
     def set_up(self, index, up):
-        self._set_link(index, IFF_UP if up else 0, IFF_UP)
+        self._set_link(socket.AF_UNSPEC, index, IFF_UP if up else 0, IFF_UP)
+
+
+def queue_at_the_cable(namespace, interface):
+    """Gives a veth the queue that a network card has.
+
+    Left alone, all cables of all hosts end in one queue per processor of the whole machine, 1,000 packets long
+    (net.core.netdev_max_backlog), and what does not fit is lost: after an outage, when thousands of connections send
+    again in the same instant, that is the test's own doing. With NAPI (which `gro on` switches on) the receiving end
+    has a ring of its own, and a queueing discipline holds back what the ring does not take yet.
+    """
+    namespace.run(["ethtool", "-K", interface, "gro", "on"])
+    namespace.run(["tc", "qdisc", "replace", "dev", interface, "root", "pfifo", "limit", str(CABLE_QUEUE)])
 
 
 class Switch:
@@ -142,7 +163,6 @@ class Switch:
         for family in ("ip", "ip6", "arp"):
             with contextlib.suppress(FileNotFoundError):
                 self.namespace.sysctl(f"net.bridge.bridge-nf-call-{family}tables", 0)
-        self._bridge = self.namespace.index("br0")
         self._netlink = RouteNetlink(self.namespace)
         self._ports = {}
 
@@ -153,14 +173,16 @@ class Switch:
             f"link set {port} master br0",
             f"link set {port} up",
         )
+        for end, name in ((self.namespace, port), (host, interface)):
+            queue_at_the_cable(end, name)
         self._ports[port] = self.namespace.index(port)
 
     def unplug_silently(self, port):
         """No frame passes any more, and the host's carrier stays: nobody is told."""
-        self._netlink.set_master(self._ports[port], 0)
+        self._netlink.set_port(self._ports[port], False)
 
     def plug_again(self, port):
-        self._netlink.set_master(self._ports[port], self._bridge)
+        self._netlink.set_port(self._ports[port], True)
 
     def port_down(self, port):
         """The host at this port loses its carrier."""

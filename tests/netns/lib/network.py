@@ -5,6 +5,8 @@ import re
 import time
 
 from .netns import Namespace, Switch
+from .process import at_once
+from .wait import require
 
 WAN_VIRTUAL = "10.10.0.101"
 LAN_VIRTUAL = "192.168.100.1"
@@ -29,6 +31,10 @@ table bridge leak {{
   }}
 }}
 """
+
+
+# Three system calls; a router must not forward for longer than this after its dedicated link is gone.
+POWER_CUT_NS = 2_000_000
 
 
 class RouterHost:
@@ -58,10 +64,14 @@ class RouterHost:
         """Silent: unplugged from every switch, the link first, so that nothing is told to the peer any
         more. The machine itself keeps running, which only matters to a test that powers it on again.
         Returns the moment."""
-        at = time.monotonic_ns()
-        for interface in ("eth1", "eth0", "eth2"):
-            self._switch(interface).unplug_silently(self.name.lower())
+        with at_once():
+            at = time.monotonic_ns()
+            for interface in ("eth1", "eth0", "eth2"):
+                self._switch(interface).unplug_silently(self.name.lower())
+            took = time.monotonic_ns() - at
         self.powered = False
+        # A router that still forwards while it cannot replicate any more is another fault than a power cut.
+        require(took < POWER_CUT_NS, f"the power cut itself took {took / 1e6:.1f} ms: the test is wrong")
         return at
 
     def power_on(self):

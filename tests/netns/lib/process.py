@@ -1,10 +1,22 @@
 """Programs in namespaces: daemons with a log of their own, and tools that talk in JSON lines."""
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import threading
 import time
+
+
+@contextlib.contextmanager
+def at_once():
+    """The calling thread goes before every daemon and every tool for a few statements that must be one instant."""
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, *before)
 
 
 class Process:

@@ -99,7 +99,8 @@ class Lab:
 
     def show(self, event):
         print(
-            f"    {event.name}: silence {event.silence_ms:.1f} ms, {event.connections} connections, "
+            f"    {event.name}: silence {event.silence_ms:.1f} ms (from {(event.silence_from - event.at) / 1e6:.0f} ms "
+            f"after it), {event.connections} connections, "
             f"{event.broken} broken, {event.stalled} stalled, slowest {event.slowest_ms:.0f} ms, "
             f"{event.fresh_started} new ({len(event.fresh_failed)} failed, "
             f"{event.fresh_excused} in the instant)",
