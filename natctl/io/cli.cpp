@@ -43,6 +43,13 @@ constexpr Leaf kShow[] = {
     {"events", "The last changes of state and what happened when in each", Command::show_events},
 };
 
+constexpr Leaf kImport[] = {
+    {"vyatta", "config.boot of Vyatta 6.x, or a list of set commands", Command::import_files},
+    {"vyos", "The same of VyOS 1.2 to 1.5", Command::import_files},
+    {"keepalived", "keepalived.conf, and conntrackd.conf if there is one, of each router", Command::import_files},
+    {"conntrackd", "conntrackd.conf of each router", Command::import_files},
+};
+
 CLI::App* add_leaf(CLI::App& parent, const Leaf& leaf, Invocation& into) {
   CLI::App* sub = parent.add_subcommand(leaf.name, leaf.help);
   sub->callback([&into, command = leaf.command] { into.command = command; });
@@ -55,6 +62,26 @@ void add_family(CLI::App& app, const char* name, const char* help, const Leaf (&
   CLI::App* family = app.add_subcommand(name, help);
   family->require_subcommand(1);
   for (const Leaf& leaf : leaves) add_leaf(*family, leaf, into);
+}
+
+void add_import(CLI::App& app, Invocation& into) {
+  CLI::App* family =
+      app.add_subcommand("import", "Make a configuration file for both routers out of those of another system");
+  family->require_subcommand(1);
+  for (const Leaf& leaf : kImport) {
+    CLI::App* sub = family->add_subcommand(leaf.name, leaf.help);
+    sub->callback([&into, leaf] {
+      into.command = leaf.command;
+      into.dialect = leaf.name;
+    });
+    sub->add_option("FILE", into.files, "Files of one router or of both")->required()->expected(1, 4);
+    sub->add_flag("--rewrite-masquerade", into.rewrite_masquerade,
+                  "Translate to the interface's virtual address where the file says masquerade");
+    sub->add_option("--addresses", into.addresses,
+                    "Print the interfaces' own addresses instead, for ifupdown or networkd")
+        ->check(CLI::IsMember({"ifupdown", "networkd"}))
+        ->type_name("FORM");
+  }
 }
 
 void add_options(CLI::App& app, Invocation& into) {
@@ -86,6 +113,7 @@ void add_commands(CLI::App& app, Invocation& into) {
   add_family(app, "sync", "The connections that the two routers share", kSync, into);
   add_family(app, "nat", "The nftables table", kNat, into);
   add_leaf(app, {"check", "Check the configuration file", Command::check}, into);
+  add_import(app, into);
   add_leaf(app, {"keygen", "Print a fresh key for the sync link", Command::keygen}, into);
   CLI::App* agent =
       add_leaf(app, {"agent", "Keep the nftables table, in the foreground", Command::agent}, into);

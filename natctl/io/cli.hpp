@@ -2,6 +2,7 @@
 // The command line of natctl as a value.
 #include <expected>
 #include <string>
+#include <vector>
 
 #include "common/io/daemon.hpp"
 
@@ -26,6 +27,7 @@ enum class Command {
   show_nat,
   show_connections,
   show_events,
+  import_files,
 };
 
 struct Invocation {
@@ -34,6 +36,10 @@ struct Invocation {
   bool json = false;
   std::string group;  ///< empty: the only one
   bool force = false;
+  std::string dialect;             ///< of the files to import
+  std::vector<std::string> files;  ///< the same
+  bool rewrite_masquerade = false;
+  std::string addresses;  ///< "ifupdown" or "networkd": these instead of the configuration
 };
 
 /// What to do, or the code to exit with at once: 0 after --help and --version, 2 after a mistake (what is to

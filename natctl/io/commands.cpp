@@ -12,6 +12,7 @@
 
 #include "common/io/notify_socket.hpp"
 #include "common/io/options.hpp"
+#include "natctl/io/import_command.hpp"
 #include "natctl/io/nat_commands.hpp"
 #include "natctl/report.hpp"
 #include "natctl/ruleset.hpp"
@@ -205,6 +206,8 @@ int run_command(const Invocation& invocation) {
       return show(invocation, "syncd", "connections", connection_list);
     case Command::show_events:
       return show(invocation, "vrrpd", "status", event_list, events_json);
+    case Command::import_files:
+      return run_import(invocation);
   }
   return failed("the agent is not run from here");
 }

@@ -1,0 +1,10 @@
+service {
+    conntrack-sync {
+        failover-mechanism {
+            cluster {
+                group X
+            }
+        }
+        interface eth1
+    }
+}

@@ -1,0 +1,3 @@
+/* a remark
+system {
+}

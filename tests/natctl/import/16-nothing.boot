@@ -1,0 +1,3 @@
+system {
+    host-name R1
+}
