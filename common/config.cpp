@@ -42,15 +42,13 @@ void resolve_vrrp(const Draft& draft, const NodeConfig& own, Config& config) {
   if (!config.vrrp) return;
   const NodeConfig* peer = find_node(config, config.peer);
   for (GroupConfig& group : config.vrrp->groups) {
-    const auto priority_of = [&](const NodeConfig& node) {
-      const auto given = draft.group_priorities.find(group.name);
-      if (given == draft.group_priorities.end()) return node.priority;
-      const auto found = given->second.find(node.name);
-      return found == given->second.end() ? node.priority : found->second;
-    };
-    group.priority = priority_of(own);
-    if (peer) group.peer_priority = priority_of(*peer);
-    for (InstanceConfig& instance : group.instances) instance.interface = on_node(own, instance.interface);
+    group.priority = draft.priority_of(group, nullptr, own);
+    if (peer) group.peer_priority = draft.priority_of(group, nullptr, *peer);
+    for (InstanceConfig& instance : group.instances) {
+      instance.interface = on_node(own, instance.interface);
+      const int priority = draft.priority_of(group, &instance, own);
+      if (priority != group.priority) instance.priority = priority;
+    }
   }
 }
 
@@ -138,6 +136,18 @@ const GroupConfig* Config::group(std::string_view name) const {
   return found == vrrp->groups.end() ? nullptr : &*found;
 }
 
+bool Config::replicates(std::string_view name) const {
+  return sync && (sync->groups.empty() || std::ranges::find(sync->groups, name) != sync->groups.end());
+}
+
+bool Config::has_table() const {
+  if (nat || !firewall.empty()) return true;
+  const auto filters = [](const GroupConfig& group) {
+    return !std::ranges::all_of(group.instances, &InstanceConfig::accept);
+  };
+  return vrrp && std::ranges::any_of(vrrp->groups, filters);
+}
+
 Duration skew_time(Duration interval, int priority) {
   return (256 - priority) * interval / 256;
 }
@@ -150,6 +160,19 @@ std::vector<std::string_view> Draft::node_names() const {
   std::vector<std::string_view> names;
   for (const NodeConfig& node : config.nodes) names.push_back(node.name);
   return names;
+}
+
+int Draft::priority_of(const GroupConfig& group, const InstanceConfig* instance, const NodeConfig& node) const {
+  const auto given = [&](const auto& map, const auto& key) -> const int* {
+    const auto found = map.find(key);
+    if (found == map.end()) return nullptr;
+    const auto mine = found->second.find(node.name);
+    return mine == found->second.end() ? nullptr : &mine->second;
+  };
+  if (instance)
+    if (const int* own = given(instance_priorities, std::pair(group.name, instance->name))) return *own;
+  const int* own = given(group_priorities, group.name);
+  return own ? *own : node.priority;
 }
 
 std::vector<std::string_view> Draft::group_names() const {

@@ -33,6 +33,7 @@ struct Diagnostic {
 };
 
 enum class Checksum { automatic, rfc5798, rfc9568 };
+enum class VrrpVersion { v2, v3, both };  ///< both: for the time of an upgrade, RFC 9568 8.4
 enum class PreemptWithoutSync { never, after };
 enum class CommitPolicy { continuous, on_takeover };
 enum class PortMapping { preserve, random, fully_random };
@@ -44,7 +45,7 @@ enum class FirewallDirection { in, out, local };
 
 struct NodeConfig {
   std::string name;
-  int priority = 100;                               ///< 1..254; a group may override it
+  int priority = 100;                               ///< 1..255; a group may override it
   std::map<std::string, IpAddress> sync_addresses;  ///< by the interface name used in `sync.links`
   std::map<std::string, std::string> interfaces;    ///< name in the file -> name on this node
 };
@@ -53,9 +54,23 @@ struct InstanceConfig {
   std::string name;
   std::string interface;  ///< on this node
   std::uint8_t vrid = 0;  ///< 1..255
-  std::vector<Prefix> virtual_addresses;
+  std::vector<Prefix> virtual_addresses;  ///< of one family; the first of IPv6 is link-local
   Checksum checksum = Checksum::automatic;
+  VrrpVersion version = VrrpVersion::v3;
+  std::string password_file;  ///< VRRPv2 only; empty: none
+  std::string password;       ///< its content, which the parser does not read
+  /// RFC 9568 6.1 Accept_Mode: false: packets to the virtual addresses are dropped, which needs the nftables table.
+  bool accept = true;
+  std::optional<int> priority;                 ///< of this node; the group's unless given
+  std::optional<Duration> advertise_interval;  ///< likewise
+
+  Family family() const {
+    return virtual_addresses.empty() ? Family::ipv4 : virtual_addresses.front().address.family();
+  }
 };
+
+/// RFC 9568 6.1: the router whose own addresses are the virtual ones. It is active from the start.
+inline constexpr int kOwnerPriority = 255;
 
 struct HooksConfig {
   std::string notify, master, backup, fault, stop;  ///< paths; empty: none
@@ -70,6 +85,7 @@ struct GroupConfig {
   Duration advertise_interval = 1s;  ///< 10ms .. 40.95s (RFC 9568 5.2.7: 12 bits of centiseconds)
   bool preempt = true;
   Duration preempt_delay = 0s;
+  Duration startup_delay = 0s;  ///< a start is no reason to claim before: ports may not forward yet
   PreemptWithoutSync preempt_without_sync = PreemptWithoutSync::never;
   Duration preempt_without_sync_after = 0s;
   Duration prepare_timeout = 1s;
@@ -82,6 +98,13 @@ struct GroupConfig {
   std::vector<InstanceConfig> instances;  ///< in the order of the file
   std::vector<Prefix> protects;           ///< several groups only: the inner networks of this group
   HooksConfig hooks;
+
+  int priority_of(const InstanceConfig& instance) const { return instance.priority.value_or(priority); }
+  Duration interval_of(const InstanceConfig& instance) const {
+    return instance.advertise_interval.value_or(advertise_interval);
+  }
+  /// Its addresses are this router's own.
+  bool owns(const InstanceConfig& instance) const { return priority_of(instance) == kOwnerPriority; }
 };
 
 struct VrrpConfig {
@@ -172,9 +195,9 @@ struct Config {
   std::string digest;
 
   const GroupConfig* group(std::string_view name) const;
-  bool has_table() const {
-    return nat.has_value() || !firewall.empty();
-  }  ///< natctl agent has something to load
+  /// `sync` covers the group.
+  bool replicates(std::string_view name) const;
+  bool has_table() const;  ///< natctl agent has something to load
 };
 
 struct LoadedConfig {

@@ -35,6 +35,27 @@ void check_groups_differ(const Draft& draft, Diagnostics& out) {
                             group.name));
 }
 
+/// The owner of addresses is active from its start and keeps them when it leaves: that is for plain VRRP.
+void check_owners(const Draft& draft, Diagnostics& out) {
+  if (!draft.config.vrrp) return;
+  for (const GroupConfig& group : draft.config.vrrp->groups)
+    for (const NodeConfig& node : draft.config.nodes) {
+      const auto is_owner = [&](const InstanceConfig& instance) {
+        return draft.priority_of(group, &instance, node) == kOwnerPriority;
+      };
+      const auto owned = std::ranges::count_if(group.instances, is_owner);
+      const Position at = draft.group_at.at(group.name);
+      if (owned != 0 && owned != std::ssize(group.instances))
+        out.error(at, fmt::format("vrrp.groups.{}: on {} some instances have priority 255 (the router's own addresses) "
+                                  "and others have not; they could not move together",
+                                  group.name, node.name));
+      else if (owned != 0 && draft.config.replicates(group.name))
+        out.error(at, fmt::format("vrrp.groups.{}: priority 255 on {} means that the addresses are its own and never "
+                                  "leave it, so that connections cannot follow them; use 1 to 254",
+                                  group.name, node.name));
+    }
+}
+
 /// A name that a node does not map is taken as it stands, unless a mapping waits in vain for nearly that
 /// name.
 void check_interfaces(const Draft& draft, Diagnostics& out) {
@@ -128,6 +149,7 @@ void check_sync_addresses_usable(const Draft& draft, Diagnostics& out) {
 
 void check_across(Draft& draft, Diagnostics& out) {
   check_groups_differ(draft, out);
+  check_owners(draft, out);
   check_interfaces(draft, out);
   check_links(draft, out);
   check_sync_addresses_usable(draft, out);

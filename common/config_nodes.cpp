@@ -68,11 +68,6 @@ void read_nodes(Section& root, Draft& draft) {
 }
 
 void read_priority(const Reader& reader, int& into) {
-  if (reader.value.text == "255") {
-    reader.error(
-        "255 is for a router whose own address is the virtual one, which is not supported; use 1 to 254");
-    return;
-  }
   reader.integer(into, kLowestPriority, kHighestPriority);
 }
 

@@ -5,6 +5,8 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "common/config.hpp"
@@ -17,7 +19,9 @@ namespace common {
 struct Draft {
   Config config;
   std::map<std::string, Position> node_at, group_at, set_at;
-  std::map<std::string, std::map<std::string, int>> group_priorities;  ///< group -> node -> priority
+  using Priorities = std::map<std::string, int>;  ///< by node
+  std::map<std::string, Priorities> group_priorities;
+  std::map<std::pair<std::string, std::string>, Priorities> instance_priorities;  ///< by group and instance
   std::map<std::string, IpAddress> sync_address;                       ///< by node; for the only link
   std::set<std::string> sync_address_given;  ///< nodes that have the key, right or wrong
   struct InterfaceUse {
@@ -40,11 +44,13 @@ struct Draft {
   /// Ports of a source rule that differ by node: rule number -> node -> ports.
   std::map<int, std::map<std::string, PortRange>> node_ports;
 
+  /// `instance`: none for the group as a whole.
+  int priority_of(const GroupConfig& group, const InstanceConfig* instance, const NodeConfig& node) const;
   std::vector<std::string_view> node_names() const;
   std::vector<std::string_view> group_names() const;
 };
 
-inline constexpr int kLowestPriority = 1, kHighestPriority = 254;
+inline constexpr int kLowestPriority = 1, kHighestPriority = kOwnerPriority;
 inline constexpr int kLowestRule = 1, kHighestRule = 999999;
 
 void read_nodes(Section& root, Draft& draft);
@@ -59,7 +65,16 @@ void check_pair_traffic(const Draft& draft, Diagnostics& out);
 /// The configuration of one node, out of a draft without errors.
 Config resolve(const Draft& draft, std::string_view node);
 
-/// 1..254, with a word on 255.
+/// What must differ between all instances of the file.
+struct SeenInstances {
+  std::map<std::tuple<std::string, int, Family>, Position> vrids;   ///< interface, VRID, family
+  std::map<std::pair<std::string, IpAddress>, Position> addresses;  ///< interface (only of link-local ones), address
+};
+void read_instances(const Reader& reader, Draft& draft, GroupConfig& group, SeenInstances& seen);
+void read_interval(const Reader& reader, Duration& into);
+/// A priority for each node, or for some.
+void read_priorities(const Reader& reader, const Draft& draft, Draft::Priorities& into);
+
 void read_priority(const Reader& reader, int& into);
 /// An interface name, noted for the check of the nodes' mappings.
 void read_interface(const Reader& reader, Draft& draft, std::string& into);

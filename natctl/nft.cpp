@@ -115,6 +115,14 @@ void write_own_traffic(Writer& out, const OwnTraffic& own) {
     out.line(fmt::format("iifname {} udp dport {} accept", in_quotes(name), own.sync_port));
 }
 
+/// RFC 9568 6.1: what neighbours ask and say is taken in any case.
+void write_not_accepted(Writer& out, const std::vector<common::AddressRange>& addresses) {
+  for (const auto& match : by_family("daddr", addresses)) {
+    if (match.starts_with("ip6")) out.rule({match, std::string(kNeighbours), "accept"});
+    out.rule({match, "counter drop"});
+  }
+}
+
 void write_forward(Writer& out, const Ruleset& ruleset) {
   const bool guarded = !ruleset.groups.empty();
   if (guarded) {
@@ -135,6 +143,7 @@ void write_input(Writer& out, const Ruleset& ruleset) {
   // A late packet of a translated connection without an entry is taken for one to the router, whose stack
   // would answer with a reset that kills the connection.
   for (const Coverage& group : ruleset.groups) write_input_guards(out, group, encode_name(group.group));
+  write_not_accepted(out, ruleset.not_accepted);
   write_hooks(out, ruleset, FirewallDirection::local, true);
   const bool filtered = std::ranges::any_of(ruleset.filter_hooks, [](const FilterHook& hook) {
     return hook.direction == FirewallDirection::local && !hook.sees_pair_traffic;

@@ -280,6 +280,17 @@ Status add_firewall(const Config& config, Ruleset& out) {
   return {};
 }
 
+/// What a router does not take is its own all the same: 255 makes it accept.
+std::vector<AddressRange> not_accepted(const Config& config) {
+  std::vector<AddressRange> result;
+  if (!config.vrrp) return result;
+  for (const auto& group : config.vrrp->groups)
+    for (const auto& instance : group.instances)
+      if (!instance.accept && !group.owns(instance))
+        for (const auto& each : instance.virtual_addresses) result.push_back(AddressRange::of(each.address));
+  return result;
+}
+
 OwnTraffic own_traffic(const Config& config) {
   OwnTraffic own;
   const auto add = [](std::vector<std::string>& list, const std::string& name) {
@@ -306,6 +317,7 @@ Result<Ruleset> make_ruleset(const Config& config) {
   if (config.vrrp)
     for (const auto& group : config.vrrp->groups) result.groups.push_back(coverage(config, group, result));
   if (auto ok = add_firewall(config, result); !ok) return std::unexpected(ok.error());
+  result.not_accepted = not_accepted(config);
   result.own = own_traffic(config);
   return result;
 }

@@ -93,6 +93,8 @@ struct Ruleset {
   std::vector<Hairpin> hairpins;
   std::vector<FilterSet> filter_sets;
   std::vector<FilterHook> filter_hooks;
+  /// Virtual addresses that the router answers for but takes nothing at (RFC 9568 6.1 Accept_Mode false).
+  std::vector<common::AddressRange> not_accepted;
   OwnTraffic own;
   std::map<std::string, std::vector<common::AddressRange>> address_groups;
   std::map<std::string, std::vector<common::PortRange>> port_groups;

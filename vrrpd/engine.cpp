@@ -21,12 +21,6 @@ namespace {
 /// A step this much after its deadline means that the process did not run. Less is the scheduler's everyday jitter.
 constexpr common::Duration kLate = std::chrono::milliseconds(20);
 
-bool replicates(const common::Config& config, const std::string& group) {
-  if (!config.sync) return false;
-  const auto& names = config.sync->groups;
-  return names.empty() || std::find(names.begin(), names.end(), group) != names.end();
-}
-
 }  // namespace
 
 // Routes events to the groups, tells the peer what they say, merges their deadlines. Has no rules of its own.
@@ -84,7 +78,7 @@ Engine::State::State(common::Config new_config, const Inheritance& inheritance, 
 }
 
 GroupSettings Engine::State::settings(const std::string& group) const {
-  return {config.node, replicates(config, group), config.has_table()};
+  return {config.node, config.replicates(group), config.has_table()};
 }
 
 Group* Engine::State::find(std::string_view name) {
@@ -103,8 +97,7 @@ void Engine::State::handle(const AdvertReceived& packet, Context& ctx) {
   for (Entry& entry : groups)
     if (entry.group.on_advert(packet, ctx)) return;
   // Nobody's: decoded all the same, so that the counter names the first thing that was wrong with it.
-  const auto decoded = decode({packet.source, packet.destination, packet.ttl, packet.payload},
-                              common::Checksum::automatic, std::nullopt);
+  const auto decoded = decode({packet.source, packet.destination, packet.ttl, packet.payload}, {.v2 = true});
   ++counters[std::string(to_string(decoded ? DecodeError::vrid : decoded.error()))];
 }
 
@@ -265,7 +258,7 @@ common::LocalReport Engine::State::local_report(const Context& ctx) const {
 
 common::Duration Engine::State::report_every() const {
   common::Duration result = common::kPeerReportEvery;
-  for (const Entry& entry : groups) result = std::min(result, entry.group.config().advertise_interval);
+  for (const Entry& entry : groups) result = std::min(result, entry.group.interval());
   return result;
 }
 

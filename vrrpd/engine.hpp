@@ -39,8 +39,10 @@ struct LinkChanged {
   std::string interface;
   bool exists = false;
   bool running = false;       ///< IFF_UP and carrier
-  common::IpAddress primary;  ///< address that our adverts are sent from; unspecified: none yet
+  common::IpAddress primary;  ///< address that our IPv4 adverts are sent from; unspecified: none yet
   common::MacAddress mac;
+  common::IpAddress link_local;              ///< that of our IPv6 adverts; unspecified: none that is usable yet
+  std::vector<common::IpAddress> addresses;  ///< all of its own, of both families
 };
 /// A connection was accepted. `role_allowed`: SO_PEERCRED permits it to be a participant.
 struct ClientConnected {
@@ -74,11 +76,12 @@ using Event = std::variant<Tick, AdvertReceived, LinkChanged, ClientConnected, C
 // --- actions
 // -------------------------------------------------------------------------------------------------------
 
-/// Multicast to 224.0.0.18 / ff02::12, TTL 255, from the interface's primary address.
+/// TTL or hop limit 255.
 struct SendAdvert {
   std::string interface;
-  common::IpAddress source;
+  common::IpAddress source;  ///< the interface's primary or link-local address
   common::Bytes payload;
+  common::IpAddress destination;  ///< 224.0.0.18 or ff02::12
   bool operator==(const SendAdvert&) const = default;
 };
 /// Adds the address, or renews its lifetime. The shell remembers that it is ours, also across a crash.

@@ -13,9 +13,6 @@ namespace {
 /// How long interfaces and the agent may take to appear after the start before their absence counts as a fault: a boot
 /// in any order of the daemons shall not call the fault hook.
 constexpr common::Duration kFirstLook = std::chrono::seconds(1);
-/// Taken off the priority for a participant that is configured but not there: enough to let a healthy equal go first,
-/// and little enough that the operator's order of the two nodes usually stands.
-constexpr int kAbsencePenalty = 10;
 /// After a stop of this process shorter than a down interval: the time in which the shell reads what waits in its
 /// sockets. Adverts may be among it.
 constexpr common::Duration kCatchUp = std::chrono::milliseconds(5);
@@ -34,7 +31,7 @@ Group::Group(common::GroupConfig config, GroupSettings settings, common::Term in
       started_(now),
       since_(now) {
   for (const common::InstanceConfig& instance : config_.instances)
-    members_.emplace_back(instance, config_.advertise_interval);
+    members_.emplace_back(instance, config_.interval_of(instance), config_.owns(instance));
   timers_.set(Timer::start, now + kFirstLook);
 }
 
@@ -65,11 +62,12 @@ void Group::on_link(const LinkChanged& link, Context& ctx) {
 
 bool Group::on_advert(const AdvertReceived& packet, Context& ctx) {
   const auto vrid = peek_vrid(packet.payload);
-  const auto found = std::find_if(members_.begin(), members_.end(), [&](const Instance& member) {
-    return member.config().interface == packet.interface && member.config().vrid == vrid;
+  const auto found = std::ranges::find_if(members_, [&](const Instance& member) {
+    const common::InstanceConfig& its = member.config();
+    return its.interface == packet.interface && its.vrid == vrid && its.family() == packet.source.family();
   });
   if (found == members_.end()) return false;
-  const auto heard = found->receive(packet, priority(ctx), ctx.now, ctx.out);
+  const auto heard = found->receive(packet, priority(*found, ctx), ctx.now, ctx.out);
   if (!heard) return true;
   if (heard->rank != Rank::leaving) met_by_advert_ = true;
   if (stage_ == Stage::backup)
@@ -185,8 +183,7 @@ void Group::on_overslept(common::Duration lateness, Context& ctx) {
   // Whoever hears nothing for three intervals may take over, so after that long our own state says nothing any more,
   // and what waits in our sockets is as old as the sleep: nothing is sent before a down interval has been listened to.
   const bool long_sleep = lateness > shortest_down();
-  const common::Duration pause =
-      long_sleep ? common::down_interval(config_.advertise_interval, priority(ctx)) : kCatchUp;
+  const common::Duration pause = long_sleep ? down_interval(ctx) : kCatchUp;
   const Time until = ctx.now + pause;
   if (!listening_until_ || *listening_until_ < until) listening_until_ = until;
   if (!long_sleep) return;
@@ -200,7 +197,7 @@ void Group::on_overslept(common::Duration lateness, Context& ctx) {
 
 void Group::on_tick(Context& ctx) {
   for (Instance& member : members_)
-    if (member.advert_at() && *member.advert_at() <= ctx.now) member.advertise(priority(ctx), ctx.now, ctx.out);
+    if (member.advert_at() && *member.advert_at() <= ctx.now) member.advertise(priority(member, ctx), ctx.now, ctx.out);
   expire_timers(ctx);
   review(ctx);
 }
@@ -259,7 +256,7 @@ void Group::stop(Context& ctx) {
 void Group::reconfigure(common::GroupConfig config, GroupSettings settings, Context& ctx) {
   config_ = std::move(config);
   settings_ = std::move(settings);
-  for (Instance& member : members_) member.set_interval(config_.advertise_interval);
+  for (Instance& member : members_) member.set_interval(config_.interval_of(member.config()));
   review(ctx);
 }
 
@@ -285,7 +282,7 @@ bool Group::review_once(Context& ctx) {
       if (stopping_)
         transition(Stage::stopped, Farewell::silent, "stopped", ctx);
       else if (trouble.empty())
-        transition(Stage::backup, Farewell::silent, "started", ctx);
+        transition(owner() ? Stage::claiming : Stage::backup, Farewell::silent, "started", ctx);
       else if (ctx.now >= started_ + kFirstLook)
         transition(Stage::fault, Farewell::silent, trouble, ctx);
       break;
@@ -308,7 +305,7 @@ bool Group::review_once(Context& ctx) {
       if (stopping_)
         transition(Stage::stopped, Farewell::silent, "stopped", ctx);
       else if (trouble.empty())
-        transition(Stage::backup, Farewell::silent, "the fault is gone", ctx);
+        transition(owner() ? Stage::claiming : Stage::backup, Farewell::silent, "the fault is gone", ctx);
       break;
     case Stage::stopped:
       if (timers_.running(Timer::linger) && said(ctx) && claims_mastery(*said(ctx))) timers_.stop(Timer::linger);
@@ -407,7 +404,7 @@ void Group::enter(Stage from, const std::string& cause, Context& ctx) {
 }
 
 void Group::enter_fault(const std::string& cause, Context& ctx) {
-  for (Instance& member : members_) member.become(RouterState::initialize, priority(ctx), ctx.now);
+  for (Instance& member : members_) member.become(RouterState::initialize, priority(member, ctx), ctx.now);
   forget_inherited_addresses(ctx);
   log(Log::Level::error, "fault", cause, ctx);
   reply(false, cause, ctx);
@@ -419,7 +416,7 @@ void Group::enter_stopped(const std::string& cause, Context& ctx) {
   // be lost, the priority 0 still leads the peer on after the skew.
   constexpr common::Duration kLinger = std::chrono::milliseconds(50);
   if (yielded_) timers_.set(Timer::linger, ctx.now + kLinger);
-  for (Instance& member : members_) member.become(RouterState::initialize, priority(ctx), ctx.now);
+  for (Instance& member : members_) member.become(RouterState::initialize, priority(member, ctx), ctx.now);
   reply(false, "vrrpd is stopping", ctx);
   tell(cause, true, ctx);
 }
@@ -441,39 +438,6 @@ void Group::note_term(const common::Term& term, Context& ctx) {
   // stored, or a successor of this process would take it for one whose connections are here.
   if (term_.node != settings_.node) ctx.out.push_back(StoreTerm{name(), term_});
   if (stage_ == Stage::backup || stage_ == Stage::fault) tell("a newer term: " + common::to_string(term_), false, ctx);
-}
-
-std::string Group::obstacle(const Context& ctx) const {
-  for (const Instance& member : members_)
-    if (!member.usable()) return member.trouble();
-  if (settings_.gated && !ctx.table_loaded)
-    return "the nftables table has not been loaded since boot; start `natctl agent`";
-  return {};
-}
-
-int Group::priority(const Context& ctx) const {
-  int result = config_.priority;
-  if (settings_.replicated && !ctx.participants.present(common::Role::syncd)) result -= kAbsencePenalty;
-  if (settings_.gated && !ctx.participants.present(common::Role::agent)) result -= kAbsencePenalty;
-  return std::max(result, 1);
-}
-
-const common::GroupReport* Group::said(const Context& ctx) const {
-  return settings_.replicated ? ctx.peer.statement(name()) : nullptr;
-}
-
-bool Group::complete(const Context& ctx) const {
-  if (!settings_.replicated || masters()) return true;
-  // The last master holds what there is: nobody has made connections since.
-  if (term_.valid() && term_ == mastered_ && term_.node == settings_.node &&
-      ctx.participants.present(common::Role::syncd))
-    return true;
-  return ctx.peer.complete(name());
-}
-
-bool Group::peer_alive(const Context& ctx) const {
-  if (settings_.replicated && ctx.peer.linked()) return true;
-  return std::any_of(members_.begin(), members_.end(), [&](const Instance& m) { return m.hears_active(ctx.now); });
 }
 
 common::Deadline Group::deadline() const {

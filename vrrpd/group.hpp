@@ -92,6 +92,8 @@ class Group {
   GroupStatus status(const Context& ctx) const;
   common::Term term() const { return term_; }
   bool peer_alive(const Context& ctx) const;
+  /// Between adverts, the longest of the members': a group moves when the last of them hears nothing.
+  common::Duration interval() const;
 
  private:
   enum class Timer : std::uint8_t {
@@ -127,12 +129,18 @@ class Group {
   void note_term(const common::Term& term, Context& ctx);
   void expire_timers(Context& ctx);
   bool masters() const;
+  void reply(bool ok, const std::string& error, Context& ctx);
+
+  // --- group_members.cpp
   std::string obstacle(const Context& ctx) const;  ///< why the group is in fault; empty: it need not be
-  int priority(const Context& ctx) const;
+  int penalty(const Context& ctx) const;
+  int priority(const Context& ctx) const;  ///< of the group, between the two nodes
+  int priority(const Instance& member, const Context& ctx) const;
+  bool owner() const;
+  common::Duration down_interval(const Context& ctx) const;  ///< the longest of the members'
   const common::GroupReport* said(const Context& ctx) const;
   bool complete(const Context& ctx) const;
-  common::Duration shortest_down() const { return 3 * config_.advertise_interval; }
-  void reply(bool ok, const std::string& error, Context& ctx);
+  common::Duration shortest_down() const { return 3 * interval(); }
 
   // --- group_backup.cpp
   void enter_backup(const std::string& cause, Context& ctx);

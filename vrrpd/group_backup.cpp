@@ -28,7 +28,7 @@ common::Duration missing_after(common::Duration interval) {
 }  // namespace
 
 void Group::enter_backup(const std::string& cause, Context& ctx) {
-  for (Instance& member : members_) member.become(RouterState::backup, priority(ctx), ctx.now);
+  for (Instance& member : members_) member.become(RouterState::backup, priority(member, ctx), ctx.now);
   zero_at_.reset();
   lower_since_.reset();
   wish_since_.reset();
@@ -53,8 +53,8 @@ void Group::advert_as_backup(Instance& member, const Heard& heard, Context& ctx)
     case Rank::leaving:
       // A second one must not start the skew anew, or whoever repeats it keeps the group without a master.
       if (member.leaving_heard()) return;
-      member.shorten(priority(ctx), ctx.now);
-      if (!zero_at_) zero_at_ = ctx.now + member.skew(priority(ctx));
+      member.shorten(priority(member, ctx), ctx.now);
+      if (!zero_at_) zero_at_ = ctx.now + member.skew(priority(member, ctx));
       return;
     case Rank::higher:
       lower_since_.reset();
@@ -64,7 +64,7 @@ void Group::advert_as_backup(Instance& member, const Heard& heard, Context& ctx)
       if (!accepts_lower(ctx)) return;
       break;
   }
-  member.accept(priority(ctx), ctx.now);
+  member.accept(priority(member, ctx), ctx.now);
   forget_inherited_addresses(ctx);
   if (ticket_ && !by_operator_) reply(true, {}, ctx);  // who was asked to take over has done so
   const bool doubtful =
@@ -77,6 +77,7 @@ void Group::advert_as_backup(Instance& member, const Heard& heard, Context& ctx)
 
 /// Whether the adverts of a lower router keep us in backup.
 bool Group::accepts_lower(Context& ctx) {
+  if (owner()) return false;  // 6.1 Preempt_Mode: the owner preempts always
   if (!config_.preempt) return true;
   if (!lower_since_) lower_since_ = ctx.now;
   if (settings_.replicated) {
@@ -121,8 +122,9 @@ Facts Group::facts(const Context& ctx) const {
     if (member.last_advert())
       f.overdue_at = std::max(f.overdue_at, *member.last_advert() + missing_after(member.active_interval()));
   }
-  f.down_interval = common::down_interval(members_.front().active_interval(), priority(ctx));
-  f.skew = members_.front().skew(priority(ctx));
+  f.down_interval = down_interval(ctx);
+  f.skew = members_.front().skew(priority(members_.front(), ctx));
+  f.silent_at = std::max(f.silent_at, started_ + config_.startup_delay);
   f.witness_hold = config_.witness_hold;
   return f;
 }
@@ -148,7 +150,7 @@ void Group::review_backup(Context& ctx) {
       log(Log::Level::warning, "stray_priority_zero",
           "a priority 0 was heard, but the link says that the peer is master: it is stray or forged", ctx);
       for (Instance& member : members_)
-        if (member.leaving_heard()) member.restore(priority(ctx), ctx.now);
+        if (member.leaving_heard()) member.restore(priority(member, ctx), ctx.now);
       zero_at_.reset();
       timers_.set(Timer::again, ctx.now);  // look once more, without it
       break;

@@ -47,8 +47,8 @@ void Group::enter_claiming(const std::string& cause, Context& ctx) {
   log(Log::Level::info, "claim", fmt::format("claiming, term {}: {}", common::to_string(term_), cause), ctx);
   // On every member at once, before anything else: from here on nobody else runs out of patience.
   for (Instance& member : members_) {
-    member.become(RouterState::active, priority(ctx), ctx.now);
-    member.advertise(priority(ctx), ctx.now, ctx.out);
+    member.become(RouterState::active, priority(member, ctx), ctx.now);
+    member.advertise(priority(member, ctx), ctx.now, ctx.out);
   }
   prepare(ctx);
 }
@@ -120,7 +120,7 @@ void Group::enter_master(Stage from, const std::string& cause, Context& ctx) {
   log(Log::Level::warning, "stays_master", cause, ctx);
   transitions_.back().to = GroupState::master;
   mark("stays master: " + cause, ctx);
-  for (Instance& member : members_) member.advertise(priority(ctx), ctx.now, ctx.out);
+  for (Instance& member : members_) member.advertise(priority(member, ctx), ctx.now, ctx.out);
   drained_.reset();
   // The agent may have come anew meanwhile, and then its rules are not known to be in force.
   if (settings_.gated && ctx.participants.present(common::Role::agent) && agent_ != Answer::good)
@@ -385,6 +385,7 @@ void Group::end_mastery(Stage from, Farewell farewell, Context& ctx) {
 
 /// Also the renewal: the lifetime makes the kernel drop the address when nobody renews it any more.
 void Group::add_addresses(Context& ctx) {
+  if (owner()) return;  // the addresses of this router are the operating system's business
   const auto lifetime = std::chrono::duration_cast<std::chrono::seconds>(config_.address_lifetime);
   for (const Instance& member : members_)
     for (const common::Prefix& address : member.config().virtual_addresses)
@@ -393,6 +394,7 @@ void Group::add_addresses(Context& ctx) {
 }
 
 void Group::remove_addresses(Context& ctx) {
+  if (owner()) return;
   for (const Instance& member : members_)
     for (const common::Prefix& address : member.config().virtual_addresses)
       ctx.out.push_back(RemoveAddress{member.config().interface, address});

@@ -61,7 +61,7 @@ common::GroupReport Group::report(const Context& ctx) const {
   result.by_operator = by_operator_;
   result.priority = priority(ctx);
   // It is repeated every interval; two may be late, and still it ends before the peer's down timer does.
-  result.valid_for_ms = config_.advertise_interval * 5 / 2 / std::chrono::milliseconds(1);
+  result.valid_for_ms = interval() * 5 / 2 / std::chrono::milliseconds(1);
   return result;
 }
 
@@ -133,7 +133,7 @@ GroupStatus Group::status(const Context& ctx) const {
   result.gate = gate_text(ctx);
   result.reasons = reasons(ctx);
   for (const Instance& member : members_)
-    result.instances.push_back(member.status(result.state, result.priority));
+    result.instances.push_back(member.status(result.state, priority(member, ctx)));
   result.counters = counters_;
   result.transitions = transitions_;
   return result;

@@ -27,7 +27,7 @@ bool Group::suspect(const Context& ctx) const {
 void Group::advert_as_master(Instance& member, const Heard& heard, Context& ctx) {
   if (heard.rank == Rank::leaving) {
     // 6.4.3 (610): whoever leaves is told at once that somebody is there. Not in doubt: then nothing is certain.
-    if (stage_ == Stage::claiming || stage_ == Stage::master) member.advertise(priority(ctx), ctx.now, ctx.out);
+    if (stage_ == Stage::claiming || stage_ == Stage::master) member.advertise(priority(member, ctx), ctx.now, ctx.out);
     return;
   }
   // An interval without rivals ends what went before: a forged advert an hour must not add up to a lost election.
@@ -44,7 +44,7 @@ void Group::advert_as_master(Instance& member, const Heard& heard, Context& ctx)
       if (heard.rank == Rank::higher)
         rival(member, heard, ctx);
       else
-        member.answer(priority(ctx), ctx.now, ctx.out);
+        member.answer(priority(member, ctx), ctx.now, ctx.out);
       return;
     case Stage::doubting:
       heard_in_doubt_ = true;  // it is real: the link may take heal_hold to say who is newer
@@ -66,32 +66,33 @@ void Group::rival(Instance& member, const Heard& heard, Context& ctx) {
   const common::GroupReport* peer = said(ctx);
   if (!rival_since_) rival_since_ = ctx.now;
   // What the peer sent just before it handed over may arrive after our claim.
-  const bool straggler = ctx.now < claimed_at_ + config_.advertise_interval;
+  const bool straggler = ctx.now < claimed_at_ + interval();
   const bool foreign = peer != nullptr && !claims_mastery(*peer) && !straggler;
   const bool hold = settings_.replicated && !foreign && ctx.now < *rival_since_ + config_.heal_hold;
   if (hold) {
     member.count("held_against_higher");
     return;
   }
-  transition(
-      Stage::backup, Farewell::silent,
-      fmt::format("{} advertises priority {}, ours is {}", heard.source.to_string(), heard.priority, priority(ctx)),
-      ctx);
-  member.accept(priority(ctx), ctx.now);
+  transition(Stage::backup, Farewell::silent,
+             fmt::format("{} advertises priority {}, ours is {}", heard.source.to_string(), heard.priority,
+                         priority(member, ctx)),
+             ctx);
+  member.accept(priority(member, ctx), ctx.now);
 }
 
 void Group::enter_doubting(const std::string& cause, Context& ctx) {
   log(Log::Level::warning, "doubt", cause + ": comparing terms before anything else is sent", ctx);
   ++counters_["doubts"];
   shut(cause, ctx);
-  for (Instance& member : members_) member.become(RouterState::active, priority(ctx), ctx.now);  // plans no advert
+  for (Instance& member : members_)
+    member.become(RouterState::active, priority(member, ctx), ctx.now);  // plans no advert
   doubt_since_ = ctx.now;
   heard_in_doubt_ = false;
   // As known before the contact: in its first moments connections may pass here that prove nothing.
   served_apart_ = ctx.peer.made_apart(name()) > 0;
   // A master would be heard again within an interval. If none is, the advert was stray or forged, and we go on before
   // the silence makes the peer's down timer (three intervals and more since our last advert) run out.
-  timers_.set(Timer::doubt, ctx.now + config_.advertise_interval * 7 / 4);
+  timers_.set(Timer::doubt, ctx.now + interval() * 7 / 4);
   ctx.probe = true;
 }
 

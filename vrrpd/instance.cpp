@@ -18,52 +18,105 @@ ChecksumForm first_form(common::Checksum checksum) {
 std::vector<common::IpAddress> listed(const common::InstanceConfig& config) {
   std::vector<common::IpAddress> result;
   for (const common::Prefix& prefix : config.virtual_addresses)
-    if (prefix.address.is_v4() && result.size() < kMostAddresses) result.push_back(prefix.address);
+    if (result.size() < kMostAddresses) result.push_back(prefix.address);
   return result;
+}
+
+Version first_version(common::VrrpVersion version) {
+  return version == common::VrrpVersion::v2 ? Version::v2 : Version::v3;
+}
+
+/// What a router with this interval says in this version: VRRPv2 counts whole seconds.
+common::Duration as_said(common::Duration interval, Version version) {
+  constexpr common::Duration kSecond = std::chrono::seconds(1);
+  if (version == Version::v3) return interval;
+  return (interval + kSecond - common::Duration(1)) / kSecond * kSecond;
 }
 
 }  // namespace
 
-Instance::Instance(common::InstanceConfig config, common::Duration interval)
+Instance::Instance(common::InstanceConfig config, common::Duration interval, bool owner)
     : config_(std::move(config)),
+      owner_(owner),
       interval_(interval),
       active_interval_(interval),
       addresses_(listed(config_)),
+      active_version_(first_version(config_.version)),
+      heard_version_(active_version_),
       form_(first_form(config_.checksum)) {}
 
 void Instance::on_link(const LinkChanged& link) {
   link_ = link;
 }
 
+common::IpAddress Instance::source() const {
+  if (!link_) return {};
+  return v6() ? link_->link_local : link_->primary;
+}
+
+bool Instance::owns_addresses() const {
+  return std::ranges::all_of(addresses_, [&](const common::IpAddress& each) {
+    return std::ranges::find(link_->addresses, each) != link_->addresses.end();
+  });
+}
+
 bool Instance::usable() const {
-  return link_ && link_->exists && link_->running && !link_->primary.is_unspecified();
+  return link_ && link_->exists && link_->running && !source().is_unspecified() && (!owner_ || owns_addresses());
 }
 
 std::string Instance::trouble() const {
   if (!link_) return fmt::format("interface {} has not been looked at yet", config_.interface);
   if (!link_->exists) return fmt::format("interface {} does not exist", config_.interface);
   if (!link_->running) return fmt::format("interface {} has no carrier or is down", config_.interface);
-  if (link_->primary.is_unspecified()) return fmt::format("interface {} has no address of its own", config_.interface);
+  if (source().is_unspecified())
+    return fmt::format("interface {} has no {}address of its own", config_.interface, v6() ? "link-local IPv6 " : "");
+  if (owner_ && !owns_addresses())
+    return fmt::format("interface {} lacks an address that is its own by priority 255", config_.interface);
   return {};
 }
 
+Acceptance Instance::acceptance() const {
+  Acceptance accepted;
+  accepted.checksum = config_.checksum;
+  accepted.vrid = config_.vrid;
+  accepted.v2 = config_.version != common::VrrpVersion::v3;
+  accepted.v3 = config_.version != common::VrrpVersion::v2;
+  if (!accepted.v3) accepted.v2_interval = interval_;
+  accepted.password = config_.password;
+  return accepted;
+}
+
+/// RFC 9568 8.4.1: who hears both versions from one router ignores version 2.
+bool Instance::spoken_twice(const Advert& advert, const common::IpAddress& from, common::Time now) {
+  if (config_.version != common::VrrpVersion::both) return false;
+  if (advert.version == Version::v3) {
+    v3_heard_ = now;
+    return false;
+  }
+  return from == active_ && v3_heard_ && now < *v3_heard_ + 3 * heard_interval_;
+}
+
 std::optional<Heard> Instance::receive(const AdvertReceived& packet, int priority, common::Time now, Actions& out) {
-  const auto decoded =
-      decode({packet.source, packet.destination, packet.ttl, packet.payload}, config_.checksum, config_.vrid);
+  const auto decoded = decode({packet.source, packet.destination, packet.ttl, packet.payload}, acceptance());
   if (!decoded) {
     count(std::string(to_string(decoded.error())));
     return std::nullopt;
   }
   // Our own adverts come back through a looping switch. They say nothing, and answering them would never end.
-  if (link_ && packet.source == link_->primary) {
+  const common::IpAddress own = source();
+  if (packet.source == own) {
     count("drop_own");
     return std::nullopt;
   }
   const Advert& advert = decoded->advert;
+  if (spoken_twice(advert, packet.source, now)) {
+    count("ignored_v2");
+    return std::nullopt;
+  }
   remember(advert, packet.source, decoded->form, out);
 
   Heard heard{Rank::lower, advert.priority, packet.source};
-  const bool ours_is_lower_address = link_ && packet.source > link_->primary;
+  const bool ours_is_lower_address = packet.source > own;
   if (advert.priority == 0)
     heard.rank = Rank::leaving;
   else if (advert.priority > priority)
@@ -81,7 +134,9 @@ std::optional<Heard> Instance::receive(const AdvertReceived& packet, int priorit
 void Instance::remember(const Advert& advert, const common::IpAddress& source, ChecksumForm form, Actions& out) {
   active_ = source;
   heard_interval_ = advert.interval;
-  if (form != form_ && config_.checksum == common::Checksum::automatic) {
+  heard_version_ = advert.version;
+  const bool has_form = advert.version == Version::v3 && !v6();
+  if (has_form && form != form_ && config_.checksum == common::Checksum::automatic) {
     form_ = form;
     out.push_back(Log{Log::Level::info, "checksum_form",
                       fmt::format("{}: {} computes checksums by {}; doing the same", config_.name, source.to_string(),
@@ -91,9 +146,10 @@ void Instance::remember(const Advert& advert, const common::IpAddress& source, C
   std::vector<common::IpAddress> theirs = advert.addresses, ours = addresses_;
   std::sort(theirs.begin(), theirs.end());
   std::sort(ours.begin(), ours.end());
-  if (advert.interval != interval_) count("interval_mismatch");
+  const bool other_interval = advert.interval != as_said(interval_, advert.version);
+  if (other_interval) count("interval_mismatch");
   if (theirs != ours) count("address_mismatch");
-  const bool mismatch = advert.interval != interval_ || theirs != ours;
+  const bool mismatch = other_interval || theirs != ours;
   // Told once per role, not per change: a good and a bad sender that alternate would fill the log.
   if (mismatch && !mismatch_told_)
     out.push_back(
@@ -103,10 +159,17 @@ void Instance::remember(const Advert& advert, const common::IpAddress& source, C
   mismatch_told_ = mismatch_told_ || mismatch;
 }
 
+/// RFC 3768 6.1 counts the skew in parts of a second, RFC 9568 6.1 in parts of the interval.
+common::Duration Instance::skew(int priority) const {
+  const bool v2 = active_version_ == Version::v2;
+  return common::skew_time(v2 ? common::Duration(std::chrono::seconds(1)) : active_interval_, priority);
+}
+
 void Instance::accept(int priority, common::Time now) {
   active_interval_ = heard_interval_;
+  active_version_ = heard_version_;
   leaving_heard_ = false;
-  down_at_ = now + common::down_interval(active_interval_, priority);
+  down_at_ = now + down_interval(priority);
 }
 
 void Instance::shorten(int priority, common::Time now) {
@@ -118,7 +181,7 @@ void Instance::shorten(int priority, common::Time now) {
 
 void Instance::restore(int priority, common::Time now) {
   leaving_heard_ = false;
-  down_at_ = now + common::down_interval(active_interval_, priority);
+  down_at_ = now + down_interval(priority);
 }
 
 void Instance::become(RouterState role, int priority, common::Time now) {
@@ -130,9 +193,11 @@ void Instance::become(RouterState role, int priority, common::Time now) {
   if (role != RouterState::backup) return;
   // 6.4.1 (150): until somebody is heard, our own interval stands for the active router's.
   active_interval_ = interval_;
+  active_version_ = first_version(config_.version);
   last_advert_.reset();
+  v3_heard_.reset();
   active_ = {};
-  down_at_ = now + common::down_interval(active_interval_, priority);
+  down_at_ = now + down_interval(priority);
 }
 
 bool Instance::hears_active(common::Time now) const {
@@ -162,8 +227,13 @@ void Instance::say_goodbye(Actions& out) {
 }
 
 void Instance::send(int priority, Actions& out) {
-  const Advert advert{config_.vrid, static_cast<std::uint8_t>(priority), interval_, addresses_};
-  out.push_back(SendAdvert{config_.interface, link_->primary, encode(advert, link_->primary, vrrp_multicast(), form_)});
+  const common::IpAddress from = source(), to = vrrp_multicast(config_.family());
+  for (const Version version : {Version::v3, Version::v2}) {
+    const auto other = version == Version::v3 ? common::VrrpVersion::v2 : common::VrrpVersion::v3;
+    if (config_.version == other) continue;
+    const Advert advert{config_.vrid, static_cast<std::uint8_t>(priority), interval_, addresses_, version};
+    out.push_back(SendAdvert{config_.interface, from, encode(advert, from, to, form_, config_.password), to});
+  }
 }
 
 InstanceStatus Instance::status(common::GroupState state, int priority) const {
@@ -174,8 +244,8 @@ InstanceStatus Instance::status(common::GroupState state, int priority) const {
   result.state = state;
   result.priority = priority;
   result.virtual_addresses = config_.virtual_addresses;
-  if (link_) result.primary = link_->primary;
-  result.master = role_ == RouterState::active && link_ ? link_->primary : active_;
+  result.primary = source();
+  result.master = role_ == RouterState::active ? source() : active_;
   result.master_interval = role_ == RouterState::active ? interval_ : active_interval_;
   result.counters = counters_;
   return result;

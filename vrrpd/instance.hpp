@@ -33,7 +33,8 @@ struct Heard {
 
 class Instance {
  public:
-  Instance(common::InstanceConfig config, common::Duration interval);
+  /// `owner`: the addresses are this router's own (6.1, priority 255).
+  Instance(common::InstanceConfig config, common::Duration interval, bool owner = false);
 
   // --- the interface
   void on_link(const LinkChanged& link);
@@ -61,8 +62,10 @@ class Instance {
   bool leaving_heard() const { return leaving_heard_; }
   bool hears_active(common::Time now) const;          ///< an advert with priority > 0 within the down interval
   common::Deadline last_advert() const { return last_advert_; }  ///< with priority > 0, since becoming backup
+  common::Duration interval() const { return interval_; }
   common::Duration active_interval() const { return active_interval_; }
-  common::Duration skew(int priority) const { return common::skew_time(active_interval_, priority); }
+  common::Duration skew(int priority) const;
+  common::Duration down_interval(int priority) const { return 3 * active_interval_ + skew(priority); }
 
   // --- sending
   void advertise(int priority, common::Time now, Actions& out);
@@ -77,10 +80,16 @@ class Instance {
   void count(const std::string& what) { ++counters_[what]; }
 
  private:
+  bool v6() const { return config_.family() == common::Family::ipv6; }
+  common::IpAddress source() const;  ///< of our adverts; unspecified: none yet
+  bool owns_addresses() const;
+  Acceptance acceptance() const;
+  bool spoken_twice(const Advert& advert, const common::IpAddress& source, common::Time now);
   void remember(const Advert& advert, const common::IpAddress& source, ChecksumForm form, Actions& out);
   void send(int priority, Actions& out);
 
   common::InstanceConfig config_;
+  bool owner_;
   common::Duration interval_;                         ///< ours
   common::Duration active_interval_;                  ///< learned: 6.1 Active_Adver_Interval
   std::vector<common::IpAddress> addresses_;          ///< what our adverts list, and the peer's should
@@ -89,6 +98,8 @@ class Instance {
   common::Deadline down_at_, advert_at_;
   common::Deadline last_advert_, last_sent_;
   common::Duration heard_interval_{};                 ///< of the advert received last
+  Version active_version_, heard_version_;            ///< likewise: they differ in how the skew is counted
+  common::Deadline v3_heard_;                         ///< a VRRPv3 advert of active_, with both versions spoken
   bool leaving_heard_ = false;
   common::IpAddress active_;                          ///< whose adverts we hear
   ChecksumForm form_;                                 ///< what we send

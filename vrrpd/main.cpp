@@ -6,6 +6,7 @@
 #include "common/io/log.hpp"
 #include "common/io/options.hpp"
 #include "common/io/serve.hpp"
+#include "vrrpd/io/passwords.hpp"
 #include "vrrpd/io/shell.hpp"
 
 namespace {
@@ -23,6 +24,11 @@ int run(int argc, const char* const* argv) {
   if (!config->vrrp) {
     std::fprintf(stderr, "%s: has no section `vrrp`, so there is nothing for vrrpd to do\n",
                  options->config.c_str());
+    return common::io::kExitUsage;
+  }
+  const auto status = vrrpd::io::read_passwords(*config);
+  if (!status) {
+    std::fprintf(stderr, "%s\n", status.error().text.c_str());
     return common::io::kExitUsage;
   }
   if (options->check) return 0;

@@ -132,18 +132,23 @@ std::optional<std::string> read_file(const std::string& path) {
   return std::move(*text);
 }
 
-Result<std::vector<std::byte>> read_key_file(const std::string& path) {
+Result<std::string> read_secret(const std::string& path, const std::string& what, const std::string& advice) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd)
-    return fail(path + ": key file: " + std::strerror(errno) + "; make one with: natctl keygen", errno);
+  if (!fd) return fail(path + ": " + what + ": " + std::strerror(errno) + "; " + advice, errno);
   struct stat status{};
   if (fstat(fd.get(), &status) != 0) return fail_on(path, errno);
-  if (!S_ISREG(status.st_mode)) return fail(path + ": key file: is not a regular file");
+  if (!S_ISREG(status.st_mode)) return fail(path + ": " + what + ": is not a regular file");
   if ((status.st_mode & 077) != 0)
-    return fail(path + ": key file: others than its owner have access to it; run: chmod 600 " + path, EPERM);
+    return fail(path + ": " + what + ": others than its owner have access to it; run: chmod 600 " + path, EPERM);
   auto text = read_all(fd.get(), path, kMaxKeyFile);
   if (!text) return std::unexpected(text.error());
   while (!text->empty() && std::strchr(" \t\r\n", text->back()) != nullptr) text->pop_back();
+  return text;
+}
+
+Result<std::vector<std::byte>> read_key_file(const std::string& path) {
+  auto text = read_secret(path, "key file", "make one with: natctl keygen");
+  if (!text) return std::unexpected(text.error());
   std::vector<std::byte> key(kKeyBytes);
   std::size_t size = 0;
   const int decoded =

@@ -24,6 +24,8 @@ Status prepare_run_dir(const std::string& run_dir);
 /// Replaces the file in one step (write, rename), mode 0600.
 Status write_file(const std::string& path, const std::string& text);
 std::optional<std::string> read_file(const std::string& path);
+/// A short text that others must not read. `what` it is and what to do about its absence stand in the messages.
+Result<std::string> read_secret(const std::string& path, const std::string& what, const std::string& advice);
 /// 32 bytes from base64. Refuses a file that group or others can read, with the chmod to run.
 Result<std::vector<std::byte>> read_key_file(const std::string& path);
 

@@ -94,18 +94,13 @@ TEST_CASE("mistakes at the top of the file") {
 TEST_CASE("mistakes about the nodes") {
   const std::string tail = "nat: {}\n";
   check_all({
-      {"version: 1\nnodes: { R1: { priority: 255 } }\n" + tail,
-       {"f:2:26: error: nodes.R1.priority: 255 is for a router whose own address is the virtual one, which "
-        "is not "
-        "supported; use 1 to 254"}},
       {"version: 1\nnodes: { R1: { priority: 0 } }\n" + tail,
-       {"f:2:26: error: nodes.R1.priority: expected a number from 1 to 254, found '0'"}},
+       {"f:2:26: error: nodes.R1.priority: expected a number from 1 to 255, found '0'"}},
       {"version: 1\nnodes: { R1: { priority: 010 } }\n" + tail,
-       {"f:2:26: error: nodes.R1.priority: expected a number from 1 to 254, found '010'"}},
+       {"f:2:26: error: nodes.R1.priority: expected a number from 1 to 255, found '010'"}},
       {"version: 1\nnodes: { R1: { prioritty: 10 } }\n" + tail,
        {"f:2:16: error: unknown key 'prioritty' in nodes.R1; did you mean 'priority'?"}},
-      {"version: 1\nnodes: { R1: , R2: , R3: }\n" + tail,
-       {"f:2:22: error: a third node, 'R3'; a pair has two"}},
+      {"version: 1\nnodes: { R1: , R2: , R3: }\n" + tail, {"f:2:22: error: a third node, 'R3'; a pair has two"}},
       {"version: 1\nnodes: { R1: , 'R 2': }\n" + tail,
        {"f:2:16: error: 'R 2' cannot be the name of a node; use at most 63 letters, digits, '-', '_' and "
         "'.'"}},
@@ -191,9 +186,6 @@ TEST_CASE("mistakes in an instance") {
       {instance_with("lan: { interface: eth2, vrid: 2, virtual_addresses: [10.10.0.101] }"),
        {"f:10:62: error: vrrp.groups.G.instances.lan.virtual_addresses: 10.10.0.101 is a virtual address "
         "already, in line 9"}},
-      {instance_with("lan: { interface: eth2, vrid: 2, virtual_addresses: [1.2.3.4, 'fe80::1'] }"),
-       {"f:10:71: error: vrrp.groups.G.instances.lan.virtual_addresses: fe80::1 is an IPv6 address; vrrpd "
-        "speaks VRRP for IPv4 only"}},
       {instance_with("lan: { interface: eth2, vrid: 2, virtual_addresses: [] }"),
        {"f:10:61: error: vrrp.groups.G.instances.lan.virtual_addresses: at least one address is needed"}},
       {instance_with("lan: { interface: eth2, vrid: 2, virtual_addresses: [224.0.0.1, 300.1.1.1] }"),
@@ -213,6 +205,44 @@ TEST_CASE("mistakes in an instance") {
   });
 }
 
+TEST_CASE("mistakes about families, versions and owners") {
+  check_all({
+      {instance_with("lan: { interface: eth2, vrid: 2, virtual_addresses: [1.2.3.4, 'fe80::1'] }"),
+       {"f:10:61: error: vrrp.groups.G.instances.lan.virtual_addresses: 1.2.3.4 and fe80::1 are not of one family, "
+        "IPv4 or IPv6; make an instance for each"}},
+      {instance_with("lan: { interface: eth2, vrid: 2, virtual_addresses: ['2001:db8::1/64', 'fe80::1/64'] }"),
+       {"f:10:61: error: vrrp.groups.G.instances.lan.virtual_addresses: the first IPv6 address must be link-local, "
+        "such as fe80::1/64 (RFC 9568 5.2.9)"}},
+      {instance_with("lan: { interface: eth2, vrid: 2, virtual_addresses: ['fe80::/64', '::1', 'ff02::1'] }"),
+       {"f:10:62: error: vrrp.groups.G.instances.lan.virtual_addresses: fe80::/64 is a network; give the address of a "
+        "host in it",
+        "f:10:75: error: vrrp.groups.G.instances.lan.virtual_addresses: ::1 cannot be the address of a router",
+        "f:10:82: error: vrrp.groups.G.instances.lan.virtual_addresses: ff02::1 cannot be the address of a router"}},
+      // A link-local address once for each link; a VRID once for each family.
+      {instance_with("lan: { interface: eth0, vrid: 1, virtual_addresses: ['fe80::1/64'] }\n"
+                     "        dmz: { interface: eth2, vrid: 1, virtual_addresses: ['fe80::1/64'] }"),
+       {}},
+      {instance_with("lan: { interface: eth0, vrid: 3, virtual_addresses: ['fe80::1/64'] }\n"
+                     "        dmz: { interface: eth0, vrid: 4, virtual_addresses: ['fe80::1/64'] }"),
+       {"f:11:62: error: vrrp.groups.G.instances.dmz.virtual_addresses: fe80::1 is a virtual address already, in line "
+        "10"}},
+      {instance_with("lan: { interface: eth2, vrid: 2, virtual_addresses: ['fe80::1/64'], version: 2 }"),
+       {"f:10:14: error: vrrp.groups.G.instances.lan: VRRP version 2 knows IPv4 only; use version 3"}},
+      {instance_with("lan: { interface: eth2, vrid: 2, virtual_addresses: [1.2.3.4], version: 2, "
+                     "advertise_interval: 1500ms }"),
+       {"f:10:14: error: vrrp.groups.G.instances.lan: VRRP version 2 needs an advertise_interval in whole seconds, not "
+        "1500ms"}},
+      {instance_with("lan: { interface: eth2, vrid: 2, virtual_addresses: [1.2.3.4], version: 2+3, "
+                     "advertise_interval: 500ms, password_file: /p }"),
+       {}},
+      {instance_with("lan: { interface: eth2, vrid: 2, virtual_addresses: [1.2.3.4], password_file: /p }"),
+       {"f:10:14: error: vrrp.groups.G.instances.lan: password_file: only VRRP version 2 has passwords"}},
+      {instance_with("lan: { interface: eth2, vrid: 2, virtual_addresses: [1.2.3.4], priority: { R1: 255 } }"),
+       {"f:7:5: error: vrrp.groups.G: on R1 some instances have priority 255 (the router's own addresses) and others "
+        "have not; they could not move together"}},
+  });
+}
+
 TEST_CASE("mistakes about the sync link") {
   check_all({
       {file_with("sync: { links: [{ interface: eth1 }] }"),
@@ -222,9 +252,12 @@ TEST_CASE("mistakes about the sync link") {
        {"f:10:7: error: sync: give either key_file or `security: none`"}},
       {file_with("sync: { links: [{ interface: eth1 }], security: weak }"),
        {"f:10:49: error: sync.security: expected none, found 'weak'"}},
+      {"version: 1\nnodes: { R1: { priority: 255, sync_address: 10.0.0.1 }, R2: { sync_address: 10.0.0.2 } }\n" +
+           kGroup + "sync: { links: [{ interface: eth1 }], security: none }\n",
+       {"f:5:5: error: vrrp.groups.G: priority 255 on R1 means that the addresses are its own and never leave it, so "
+        "that connections cannot follow them; use 1 to 254"}},
       {file_with("sync: { security: none }"), {"f:10:7: error: sync: 'links' is missing"}},
-      {file_with("sync: { links: [], security: none }"),
-       {"f:10:16: error: sync.links: at least one link is needed"}},
+      {file_with("sync: { links: [], security: none }"), {"f:10:16: error: sync.links: at least one link is needed"}},
       {file_with("sync: { links: [{ interface: eth1 }], security: none, groups: [H] }"),
        {"f:10:64: error: sync.groups: no group is called 'H'; there are G"}},
       {file_with("sync: { links: [{ interface: eth1 }, { interface: eth1 }], security: none }"),
@@ -243,8 +276,8 @@ TEST_CASE("mistakes about the sync link") {
       {"version: 1\nnodes: { R1: { sync_address: 10.0.0.2 }, R2: { sync_address: 10.0.0.2 } }\n" + kGroup +
            "sync: { links: [{ interface: eth1 }], security: none }\n",
        {"f:8:17: error: sync.links: both nodes have 10.0.0.2 on eth1"}},
-      {"version: 1\nnodes: { R1: { sync_addresses: { eht1: 10.0.0.1 } }, R2: { sync_address: 10.0.0.2 } }\n" +
-           kGroup + "sync: { links: [{ interface: eth1 }], security: none }\n",
+      {"version: 1\nnodes: { R1: { sync_addresses: { eht1: 10.0.0.1 } }, R2: { sync_address: 10.0.0.2 } }\n" + kGroup +
+           "sync: { links: [{ interface: eth1 }], security: none }\n",
        {"f:2:10: error: nodes.R1.sync_addresses: sync.links has no 'eht1'; did you mean 'eth1'?",
         "f:2:10: error: nodes.R1: 'sync_address' is missing, the address of this node on the sync link "
         "eth1"}},
@@ -379,7 +412,7 @@ TEST_CASE("every mistake of a file is found at once, in the order of the file, a
       "    10: { group: H, translate_to: 10.10.0.101 }\n";
   const std::vector<std::string> expected = {
       "f:1:10: error: version: expected 1, the only version so far, found '3'",
-      "f:3:19: error: nodes.R1.priority: expected a number from 1 to 254, found '300'",
+      "f:3:19: error: nodes.R1.priority: expected a number from 1 to 255, found '300'",
       "f:4:9: error: unknown key 'prio' in nodes.R2; known keys: priority, sync_address, sync_addresses, "
       "interfaces",
       "f:8:16: error: vrrp.groups.G.preempt: expected true or false, found 'maybe'",

@@ -167,6 +167,7 @@ TEST_CASE("every key of a group arrives") {
       "      advertise_interval: 40.95s\n"
       "      preempt: false\n"
       "      preempt_delay: 2min\n"
+      "      startup_delay: 30s\n"
       "      preempt_without_sync: 1.5s\n"
       "      prepare_timeout: 250ms\n"
       "      gate_timeout: 3s\n"
@@ -182,6 +183,7 @@ TEST_CASE("every key of a group arrives") {
   CHECK(group.advertise_interval == 40950ms);
   CHECK(!group.preempt);
   CHECK(group.preempt_delay == 120s);
+  CHECK(group.startup_delay == 30s);
   CHECK(group.preempt_without_sync == PreemptWithoutSync::after);
   CHECK(group.preempt_without_sync_after == 1500ms);
   CHECK(group.prepare_timeout == 250ms);
@@ -200,6 +202,31 @@ TEST_CASE("every key of a group arrives") {
   CHECK(group.hooks.timeout == 5s);
   CHECK(group.protects == std::vector{*Prefix::parse("192.168.0.0/24")});
   CHECK(group.instances[0].checksum == Checksum::rfc9568);
+}
+
+TEST_CASE("every key of an instance arrives") {
+  const std::string text =
+      "version: 1\nnodes: { R1: { priority: 200 }, R2: }\n"
+      "vrrp:\n  groups:\n    G:\n"
+      "      instances:\n"
+      "        a: { interface: e, vrid: 7, virtual_addresses: [10.0.0.1/24], version: 2+3, password_file: /p,\n"
+      "             priority: { R1: 150 }, advertise_interval: 500ms, accept: false }\n"
+      "        b: { interface: e, vrid: 7, virtual_addresses: ['fe80::1/64', '2001:db8::1/64'] }\n";
+  const Config r1 = config_of(text), r2 = config_of(text, "R2");
+  const GroupConfig& group = r1.vrrp->groups[0];
+  const InstanceConfig &a = group.instances[0], &b = group.instances[1];
+  CHECK(a.version == VrrpVersion::both);
+  CHECK(a.password_file == "/p");
+  CHECK(a.password.empty());
+  CHECK(!a.accept);
+  CHECK(group.priority_of(a) == 150);
+  CHECK(group.priority_of(b) == 200);
+  CHECK(r2.vrrp->groups[0].priority_of(r2.vrrp->groups[0].instances[0]) == 100);
+  CHECK(group.interval_of(a) == 500ms);
+  CHECK(group.interval_of(b) == 1s);
+  CHECK(b.family() == Family::ipv6);
+  CHECK(b.accept);
+  CHECK(r1.has_table());  // what is not accepted is dropped by the table
 }
 
 TEST_CASE("the digest tells files apart by what they say, not by how they look") {

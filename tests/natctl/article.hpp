@@ -73,6 +73,7 @@ inline common::Config wide() {
   common::GroupConfig other = group("second group");
   other.instances = {
       {"wan6", "eth0", 3, {prefix("2001:db8::101/64"), prefix("fe80::101/64")}, common::Checksum::automatic}};
+  other.instances.front().accept = false;
   other.protects = {prefix("172.16.0.0/12"), prefix("2001:db8:1::/48")};
   config.vrrp->groups.push_back(other);
   auto& rules = config.nat->source;

@@ -29,7 +29,7 @@ constexpr std::string_view kLeaving = "310a00010064d9010a0000fe";
 
 auto try_decode(const common::Bytes& payload, Checksum accepted = Checksum::automatic, std::uint8_t ttl = 255,
                 std::optional<std::uint8_t> vrid = 10) {
-  return decode({kSource, vrrp_multicast(), ttl, payload}, accepted, vrid);
+  return decode({kSource, vrrp_multicast(), ttl, payload}, {.checksum = accepted, .vrid = vrid});
 }
 
 /// The golden packet with one byte changed, and its checksum made right again.

@@ -64,9 +64,21 @@ struct Bench {
     return *this;
   }
   Bench& links_up() {
-    for (const auto& instance : config.vrrp->groups[0].instances)
-      feed(vrrpd::LinkChanged{instance.interface, true, true, own(instance.interface), {}});
+    for (const auto& instance : config.vrrp->groups[0].instances) feed(link(instance.interface));
     return *this;
+  }
+  static vrrpd::LinkChanged link(const std::string& interface) {
+    vrrpd::LinkChanged up{interface, true, true, own(interface), {}};
+    up.link_local = ip("fe80::2");
+    up.addresses = {up.primary, up.link_local};
+    return up;
+  }
+  /// Any advert, as multicast of its family.
+  Bench& packet(const vrrpd::Advert& advert, const std::string& from = "10.0.0.3", std::string_view password = {},
+                const std::string& interface = "wan") {
+    const auto to = vrrpd::vrrp_multicast(ip(from).family());
+    return feed(vrrpd::AdvertReceived{interface, ip(from), to, 255,
+                                      vrrpd::encode(advert, ip(from), to, vrrpd::ChecksumForm::rfc5798, password)});
   }
   Bench& advert(int priority, const std::string& from = "10.0.0.3", Duration interval = 1s,
                 const std::string& interface = "wan", int vrid = 10,

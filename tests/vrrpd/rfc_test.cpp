@@ -216,8 +216,8 @@ TEST_CASE("5.2.8: the dialect of the peer is taken over, rfc5798 until it is kno
   using vrrpd::ChecksumForm;
   const auto form_sent = [](const Bench& b) {
     const auto sent = b.got<SendAdvert>().at(0);
-    const vrrpd::RawAdvert raw{sent.source, vrrpd::vrrp_multicast(), 255, sent.payload};
-    return decode(raw, common::Checksum::automatic, 10)->form;
+    const vrrpd::RawAdvert raw{sent.source, sent.destination, 255, sent.payload};
+    return decode(raw, {.vrid = 10})->form;
   };
   Bench first;
   first.links_up().pass(kDown);

@@ -1,5 +1,6 @@
 #include "vrrpd/io/addresses.hpp"
 
+#include <linux/if_addr.h>
 #include <netlink/addr.h>
 #include <netlink/msg.h>
 #include <netlink/route/addr.h>
@@ -30,7 +31,7 @@ using BytesPtr = std::unique_ptr<nl_addr, FreeBytes>;
 AddressPtr build(int index, const common::Prefix& prefix) {
   AddressPtr address(rtnl_addr_alloc());
   const auto bytes = prefix.address.bytes();
-  const BytesPtr local(nl_addr_build(AF_INET, bytes.data(), bytes.size()));
+  const BytesPtr local(nl_addr_build(prefix.address.is_v4() ? AF_INET : AF_INET6, bytes.data(), bytes.size()));
   if (!address || !local) return nullptr;
   nl_addr_set_prefixlen(local.get(), prefix.length);
   rtnl_addr_set_ifindex(address.get(), index);
@@ -103,11 +104,24 @@ int Addresses::send_add(int index, const AddAddress& action, int flags) {
   const auto seconds = static_cast<std::uint32_t>(action.lifetime.count());
   if (seconds > 0) {
     rtnl_addr_set_valid_lifetime(address.get(), seconds);
-    rtnl_addr_set_preferred_lifetime(address.get(), seconds);
+    // An IPv6 address that is not preferred serves everybody who knows it, but the kernel does not choose it for
+    // connections of its own while the interface has one that stays.
+    rtnl_addr_set_preferred_lifetime(address.get(), action.address.address.is_v4() ? seconds : 0);
   }
+  if (const unsigned marks = address_flags(action.interface, action.address); marks != 0)
+    rtnl_addr_set_flags(address.get(), marks);
   nl_msg* message = nullptr;
   if (rtnl_addr_build_add_request(address.get(), flags, &message) < 0) return ENOMEM;
   return socket_.request(MessagePtr(message).get());
+}
+
+unsigned Addresses::address_flags(const std::string& interface, const common::Prefix& address) const {
+  if (address.address.is_v4()) return 0;
+  // Looking for duplicates would hold the address back for a second; who may have it is what VRRP is about.
+  unsigned flags = IFA_F_NODAD;
+  // The route to a network is shared by all addresses in it: a lifetime would be put on that of the interface's own.
+  if (links_.has_own_in(interface, address)) flags |= IFA_F_NOPREFIXROUTE;
+  return flags;
 }
 
 AddressResult Addresses::add(const AddAddress& action) {
@@ -116,9 +130,7 @@ AddressResult Addresses::add(const AddAddress& action) {
   const int index = links_.index(action.interface);
   const auto known = ours_.find(key);
   const bool renewal = known != ours_.end() && known->second == Stage::added;
-  if (!action.address.address.is_v4())
-    result.code = EAFNOSUPPORT;
-  else if (index == 0)
+  if (index == 0)
     result.code = ENODEV;
   else
     result.code = send_add(index, action, NLM_F_CREATE | (renewal ? NLM_F_REPLACE : NLM_F_EXCL));

@@ -37,6 +37,7 @@ class Addresses {
   void save();
   void found_foreign(const Key& key);
   int send_add(int index, const AddAddress& action, int flags);
+  unsigned address_flags(const std::string& interface, const common::Prefix& address) const;
 
   std::string record_;
   const Links& links_;

@@ -1,10 +1,11 @@
 #pragma once
-// One raw socket per interface for VRRP packets: joined to 224.0.0.18, bound to the device, opened anew when
-// the interface was deleted and created again.
+// One raw socket per interface and family for VRRP packets, opened anew when the interface was deleted and created
+// again.
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "common/io/loop.hpp"
 #include "common/io/unique_fd.hpp"
@@ -22,15 +23,16 @@ class AdvertSockets {
   AdvertSockets(const AdvertSockets&) = delete;
   AdvertSockets& operator=(const AdvertSockets&) = delete;
 
-  /// Nothing happens when it is open on this very interface already. index 0: closes it.
+  /// What attach() opens from now on. Closes the sockets of all other interfaces and families.
+  void want(const Links::Watched& interfaces);
+  /// Nothing happens when they are open on this very interface already. index 0: closes them.
   void attach(const std::string& interface, int index);
-  /// Closes the sockets of all other interfaces.
-  void keep(const Links::Watched& interfaces);
   void send(const SendAdvert& advert);
   /// Hands over everything that has arrived up to now.
   void poll();
 
  private:
+  using Key = std::pair<std::string, common::Family>;
   struct Socket {
     common::io::UniqueFd fd;
     int index = 0;
@@ -38,13 +40,14 @@ class AdvertSockets {
     int last_error = 0;           ///< of sending: said once, and again when it changes
   };
   void close(Socket& socket);
-  void read(const std::string& interface);
-  bool read_one(const std::string& interface, Socket& socket);
+  void attach(const Key& key, Socket& socket, int index);
+  void read(const Key& key);
+  bool read_one(const Key& key, Socket& socket);
 
   common::io::Loop& loop_;
   Counters& counters_;
   Handler handler_;
-  std::map<std::string, Socket> sockets_;
+  std::map<Key, Socket> sockets_;
   common::Bytes buffer_;  ///< for one packet of the longest kind
 };
 

@@ -18,6 +18,9 @@ namespace vrrpd::io {
 namespace {
 
 constexpr common::MacAddress kBroadcast{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+/// RFC 2464 7: that of ff02::1.
+constexpr common::MacAddress kAllNodesMac{{0x33, 0x33, 0, 0, 0, 1}};
+const common::IpAddress kAllNodes = *common::IpAddress::parse("ff02::1");
 
 common::ByteView view(const common::MacAddress& mac) {
   return std::as_bytes(std::span(mac.bytes));
@@ -48,6 +51,51 @@ common::Bytes gratuitous_request(const common::MacAddress& mac, const common::Ip
   return frame;
 }
 
+//  0                   1                   2                   3
+//  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1   RFC 8200 3
+// +-------------------------------+---------------+---------------+
+// | version 6, class, flow label                                  |
+// | payload length 32             | next: ICMPv6  | hop limit 255 |
+// | source: the address (16 bytes); destination: ff02::1 (16)     |
+// +---------------+---------------+-------------------------------+   RFC 4861 4.4
+// | type 136      | code 0        | checksum                      |
+// |R|S|O| reserved                                                |
+// | target: the address (16 bytes)                                |
+// | option 2, length 1 (8 bytes)  | our MAC                       |
+// +---------------------------------------------------------------+
+// R because a virtual router is one (hosts drop a default router that says it is none), O because the MAC that they
+// know is the old one, not S because nobody has asked.
+common::Bytes unsolicited_advertisement(const common::MacAddress& mac, const common::IpAddress& address) {
+  constexpr std::uint8_t kIcmp = 58, kAdvertisement = 136, kTargetLinkLayer = 2;
+  constexpr std::uint32_t kRouter = 0x80000000, kOverride = 0x20000000;
+  common::Bytes message;
+  common::ByteWriter body(message);
+  body.u8(kAdvertisement);
+  body.u8(0);
+  body.u16(0);
+  body.u32(kRouter | kOverride);
+  body.view(address.bytes());
+  body.u8(kTargetLinkLayer);
+  body.u8(1);
+  body.view(view(mac));
+  std::uint64_t sum = common::checksum_add(0, address.bytes());
+  sum = common::checksum_add(sum, kAllNodes.bytes()) + kIcmp + message.size();
+  const std::uint16_t checksum = common::checksum_finish(common::checksum_add(sum, message));
+  message[2] = static_cast<std::byte>(checksum >> 8);
+  message[3] = static_cast<std::byte>(checksum & 0xff);
+
+  common::Bytes packet;
+  common::ByteWriter out(packet);
+  out.u32(0x60000000);
+  out.u16(static_cast<std::uint16_t>(message.size()));
+  out.u8(kIcmp);
+  out.u8(255);  // RFC 4861 7.1.2: any other has been routed
+  out.view(address.bytes());
+  out.view(kAllNodes.bytes());
+  out.view(message);
+  return packet;
+}
+
 }  // namespace
 
 common::Result<Announcer> Announcer::open() {
@@ -67,15 +115,16 @@ common::Result<Announcer> Announcer::open() {
 }
 
 int Announcer::announce(int index, const common::MacAddress& mac, const common::IpAddress& address) {
-  if (!address.is_v4()) return EAFNOSUPPORT;
   if (index == 0) return ENODEV;
-  const common::Bytes frame = gratuitous_request(mac, address);
+  const bool v4 = address.is_v4();
+  const common::Bytes frame = v4 ? gratuitous_request(mac, address) : unsolicited_advertisement(mac, address);
+  const common::MacAddress& receiver = v4 ? kBroadcast : kAllNodesMac;
   sockaddr_ll to{};
   to.sll_family = AF_PACKET;
-  to.sll_protocol = htons(ETH_P_ARP);
+  to.sll_protocol = htons(v4 ? ETH_P_ARP : ETH_P_IPV6);
   to.sll_ifindex = index;
   to.sll_halen = ETH_ALEN;
-  std::memcpy(to.sll_addr, kBroadcast.bytes.data(), ETH_ALEN);
+  std::memcpy(to.sll_addr, receiver.bytes.data(), ETH_ALEN);
   const ssize_t sent = sendto(fd_.get(), frame.data(), frame.size(), MSG_NOSIGNAL,
                               reinterpret_cast<sockaddr*>(&to), sizeof to);
   return sent < 0 ? errno : 0;

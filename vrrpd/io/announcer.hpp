@@ -1,5 +1,6 @@
 #pragma once
-// Gratuitous ARP: tells the neighbours and the switches where a virtual address is now.
+// Gratuitous ARP and unsolicited neighbour advertisements: they tell the neighbours and the switches where a virtual
+// address is now.
 #include "common/address.hpp"
 #include "common/io/unique_fd.hpp"
 #include "common/result.hpp"

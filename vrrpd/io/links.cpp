@@ -32,14 +32,19 @@ using common::Prefix;
 constexpr std::size_t kMostForgotten = 256;
 
 bool same(const LinkChanged& a, const LinkChanged& b) {
-  return a.exists == b.exists && a.running == b.running && a.primary == b.primary && a.mac == b.mac;
+  return a.exists == b.exists && a.running == b.running && a.primary == b.primary && a.mac == b.mac &&
+         a.link_local == b.link_local && a.addresses == b.addresses;
 }
 
 std::optional<Prefix> address_of(const ifaddrmsg& header, nlattr* const* attributes) {
   const nlattr* found = attributes[IFA_LOCAL] != nullptr ? attributes[IFA_LOCAL] : attributes[IFA_ADDRESS];
-  if (found == nullptr || nla_len(found) < 4) return std::nullopt;
+  if (found == nullptr) return std::nullopt;
   const auto* bytes = static_cast<const std::byte*>(nla_data(found));
-  return Prefix{IpAddress::v4(std::span<const std::byte, 4>(bytes, 4)), header.ifa_prefixlen};
+  if (header.ifa_family == AF_INET && nla_len(found) == 4)
+    return Prefix{IpAddress::v4(std::span<const std::byte, 4>(bytes, 4)), header.ifa_prefixlen};
+  if (header.ifa_family == AF_INET6 && nla_len(found) == 16)
+    return Prefix{IpAddress::v6(std::span<const std::byte, 16>(bytes, 16)), header.ifa_prefixlen};
+  return std::nullopt;
 }
 
 }  // namespace
@@ -82,7 +87,7 @@ common::Status Links::read_all() {
   const Watched watched = std::exchange(watched_, {});
   const auto visit = [this](nlmsghdr* message) { apply(message); };
   auto result = requests_.dump(RTM_GETLINK, AF_UNSPEC, visit);
-  if (result) result = requests_.dump(RTM_GETADDR, AF_INET, visit);
+  if (result) result = requests_.dump(RTM_GETADDR, AF_UNSPEC, visit);
   watched_ = watched;
   for (auto& [index, link] : links_)
     if (const auto before = links.find(index); before != links.end()) link.carrier = before->second.carrier;
@@ -156,7 +161,6 @@ void Links::apply_address(nlmsghdr* message) {
   nlattr* attributes[IFA_MAX + 1];
   if (nlmsg_parse(message, sizeof(ifaddrmsg), attributes, IFA_MAX, nullptr) < 0) return;
   const auto& header = *static_cast<const ifaddrmsg*>(nlmsg_data(message));
-  if (header.ifa_family != AF_INET) return;
   const auto prefix = address_of(header, attributes);
   const auto found = links_.find(static_cast<int>(header.ifa_index));
   if (!prefix || found == links_.end()) return;
@@ -167,8 +171,12 @@ void Links::apply_address(nlmsghdr* message) {
   } else {
     const std::uint32_t flags =
         attributes[IFA_FLAGS] != nullptr ? nla_get_u32(attributes[IFA_FLAGS]) : header.ifa_flags;
-    const Address now{*prefix, (flags & IFA_F_SECONDARY) != 0, (flags & IFA_F_PERMANENT) != 0,
-                      header.ifa_scope};
+    // IFA_F_SECONDARY is also the mark of a temporary IPv6 address.
+    const Address now{.prefix = *prefix,
+                      .secondary = (flags & IFA_F_SECONDARY) != 0,
+                      .permanent = (flags & IFA_F_PERMANENT) != 0,
+                      .tentative = (flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) != 0,
+                      .scope = header.ifa_scope};
     if (place != addresses.end())
       *place = now;
     else
@@ -209,15 +217,35 @@ LinkChanged Links::describe(const std::string& interface) const {
   change.mac = link->mac;
   // The first of the best kind: global before link-local scope, primary before secondary.
   int best = std::numeric_limits<int>::max();
-  const auto& virtual_addresses = watched_.at(interface);
   for (const Address& address : link->addresses) {
-    if (virtual_addresses.contains(address.prefix.address) || address.scope >= RT_SCOPE_HOST) continue;
+    const IpAddress& ip = address.prefix.address;
+    if (!is_own(address, interface)) continue;
+    change.addresses.push_back(ip);
+    if (!ip.is_v4()) {
+      if (ip.is_link_local() && change.link_local.is_unspecified()) change.link_local = ip;
+      continue;
+    }
     const int rank = (address.scope == RT_SCOPE_UNIVERSE ? 0 : 2) + (address.secondary ? 1 : 0);
     if (rank >= best) continue;
     best = rank;
-    change.primary = address.prefix.address;
+    change.primary = ip;
   }
   return change;
+}
+
+bool Links::is_own(const Address& address, const std::string& interface) const {
+  if (address.tentative || address.scope >= RT_SCOPE_HOST) return false;
+  const auto watch = watched_.find(interface);
+  return watch == watched_.end() || !watch->second.virtual_addresses.contains(address.prefix.address);
+}
+
+bool Links::has_own_in(const std::string& interface, const Prefix& network) const {
+  const Link* link = find(interface);
+  if (link == nullptr) return false;
+  return std::ranges::any_of(link->addresses, [&](const Address& address) {
+    return is_own(address, interface) && address.prefix.length == network.length &&
+           network.contains(address.prefix.address);
+  });
 }
 
 void Links::report(const std::string& interface) {
@@ -257,7 +285,7 @@ void Links::forget_unresolved(const std::string& interface) {
 }
 
 void Links::report_all() {
-  for (const auto& [interface, addresses] : watched_) report(interface);
+  for (const auto& [interface, watch] : watched_) report(interface);
 }
 
 void Links::watch(Watched interfaces) {
@@ -269,7 +297,7 @@ void Links::watch(Watched interfaces) {
 
 void Links::choose_probes() {
   std::set<int> indexes;
-  for (const auto& [interface, addresses] : watched_)
+  for (const auto& [interface, watch] : watched_)
     if (const int found = index(interface); found != 0) indexes.insert(found);
   probe_->watch(indexes);
 }

@@ -20,8 +20,11 @@ namespace vrrpd::io {
 class Links {
  public:
   using Handler = std::function<void(const LinkChanged& change)>;
-  /// The virtual addresses of each interface: they are never taken for its own address.
-  using Watched = std::map<std::string, std::set<common::IpAddress>>;
+  struct Watch {
+    std::set<common::IpAddress> virtual_addresses;  ///< never taken for the interface's own
+    std::set<common::Family> families;              ///< of the adverts
+  };
+  using Watched = std::map<std::string, Watch>;
 
   static common::Result<std::unique_ptr<Links>> open(common::io::Loop& loop, Counters& counters,
                                                      Handler handler);
@@ -37,11 +40,14 @@ class Links {
   enum class Presence { absent, temporary, permanent };
   /// temporary: its lifetime ends by itself, as that of every address of ours does.
   Presence presence(const std::string& interface, const common::Prefix& address) const;
+  /// The interface has an address of its own in this network.
+  bool has_own_in(const std::string& interface, const common::Prefix& network) const;
 
  private:
   struct Address {
     common::Prefix prefix;
     bool secondary = false, permanent = false;
+    bool tentative = false;  ///< duplicates are still looked for, or one was found: nothing is sent from it
     std::uint8_t scope = 0;
   };
   struct Link {
@@ -61,6 +67,7 @@ class Links {
   void apply_address(nlmsghdr* message);
   const Link* find(const std::string& interface) const;
   LinkChanged describe(const std::string& interface) const;
+  bool is_own(const Address& address, const std::string& interface) const;
   void report(const std::string& interface);
   void report_all();
   void probed(int index, bool carrier);

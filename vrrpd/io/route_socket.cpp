@@ -115,7 +115,7 @@ common::Result<RouteMonitor> RouteMonitor::open() {
   if (!socket) return std::unexpected(socket.error());
   nl_sock* raw = socket->get();
   nl_socket_disable_seq_check(raw);
-  int error = nl_socket_add_memberships(raw, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, 0);
+  int error = nl_socket_add_memberships(raw, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, 0);
   if (error == 0) error = nl_socket_set_nonblocking(raw);
   if (error < 0)
     return common::fail(std::string("cannot subscribe to changes of interfaces: ") + nl_geterror(error));

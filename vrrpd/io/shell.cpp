@@ -7,6 +7,7 @@
 
 #include "common/io/log.hpp"
 #include "common/overload.hpp"
+#include "vrrpd/io/passwords.hpp"
 
 namespace vrrpd::io {
 namespace {
@@ -24,12 +25,16 @@ std::uint64_t random_seed() {
   return seed;
 }
 
-Links::Watched virtual_addresses(const common::Config& config) {
+Links::Watched interfaces_of(const common::Config& config) {
   Links::Watched result;
   if (!config.vrrp) return result;
   for (const auto& group : config.vrrp->groups)
-    for (const auto& instance : group.instances)
-      for (const auto& prefix : instance.virtual_addresses) result[instance.interface].insert(prefix.address);
+    for (const auto& instance : group.instances) {
+      Links::Watch& watch = result[instance.interface];
+      watch.families.insert(instance.family());
+      if (group.owns(instance)) continue;
+      for (const auto& prefix : instance.virtual_addresses) watch.virtual_addresses.insert(prefix.address);
+    }
   return result;
 }
 
@@ -136,11 +141,13 @@ void Shell::link_changed(const LinkChanged& change) {
 /// Listens on the interfaces of a configuration. Those of the one before stay until the next change: the
 /// engine may still be leaving them.
 void Shell::follow(const common::Config& config) {
-  Links::Watched now = virtual_addresses(config);
+  Links::Watched now = interfaces_of(config);
   Links::Watched both = now;
-  for (const auto& [interface, addresses] : followed_)
-    both[interface].insert(addresses.begin(), addresses.end());
-  adverts_.keep(both);
+  for (const auto& [interface, watch] : followed_) {
+    both[interface].virtual_addresses.insert(watch.virtual_addresses.begin(), watch.virtual_addresses.end());
+    both[interface].families.insert(watch.families.begin(), watch.families.end());
+  }
+  adverts_.want(both);
   followed_ = std::move(now);
   links_->watch(std::move(both));
 }
@@ -182,6 +189,11 @@ void Shell::reload() {
     log(LogLevel::error, "reload_refused", options_.config + ": has no section `vrrp`");
     config.reset();
   }
+  if (config)
+    if (const auto read = read_passwords(*config); !read) {
+      log(LogLevel::error, "reload_refused", read.error().text);
+      config.reset();
+    }
   if (!config) {
     log(LogLevel::error, "reload_refused", "the configuration stays as it was");
     return;
@@ -217,7 +229,7 @@ void Shell::announce(const Announce& action) {
   if (error != 0) ++counters_.announce_errors;
   if (error != 0 && error != announce_error_)
     log(LogLevel::warning, "announce_failed",
-        "cannot send gratuitous ARP on " + action.interface + ": " + std::strerror(error));
+        "cannot announce addresses on " + action.interface + ": " + std::strerror(error));
   announce_error_ = error;
 }
 

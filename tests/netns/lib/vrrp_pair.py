@@ -25,6 +25,26 @@ vrrp:
 {more}"""
 
 
+def status_of(run_dir):
+    """What vrrpd answers on its socket, or None."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+        client.settimeout(5)
+        try:
+            client.connect(os.path.join(run_dir, "vrrpd.sock"))
+            client.send(b'{"type":"hello","version":1,"role":"control"}\n')
+            client.send(b'{"type":"request","id":1,"verb":"status"}\n')
+            body = ""
+            while True:
+                packet = json.loads(client.recv(1 << 17))
+                if packet["type"] != "reply":
+                    continue
+                body += packet["body"]
+                if not packet.get("more"):
+                    return json.loads(body)
+        except OSError:
+            return None
+
+
 class VrrpRouter:
     def __init__(self, host, directory):
         self.host, self.namespace, self.name = host, host.namespace, host.name
@@ -57,22 +77,7 @@ class VrrpRouter:
 
     def status(self):
         """What vrrpd answers on its socket, or None."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-            client.settimeout(5)
-            try:
-                client.connect(os.path.join(self.run_dir, "vrrpd.sock"))
-                client.send(b'{"type":"hello","version":1,"role":"control"}\n')
-                client.send(b'{"type":"request","id":1,"verb":"status"}\n')
-                body = ""
-                while True:
-                    packet = json.loads(client.recv(1 << 17))
-                    if packet["type"] != "reply":
-                        continue
-                    body += packet["body"]
-                    if not packet.get("more"):
-                        return json.loads(body)
-            except OSError:
-                return None
+        return status_of(self.run_dir)
 
     def group(self):
         status = self.status()
