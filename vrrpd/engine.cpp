@@ -59,7 +59,7 @@ struct Engine::State {
   Participants participants;
   Peer peer;
   std::map<std::string, LinkChanged> links;
-  std::map<std::string, common::Term> terms;
+  std::map<std::string, Inherited> inherited;
   bool table_loaded = false;
   bool stopping = false, finished = false;
   common::Deadline promised;          ///< the deadline after the last step
@@ -70,11 +70,12 @@ struct Engine::State {
 
 Engine::State::State(common::Config new_config, const Inheritance& inheritance, Time now)
     : config(std::move(new_config)), table_loaded(inheritance.table_was_loaded) {
-  for (const common::Hello::Seen& seen : inheritance.terms) terms[seen.group] = seen.term;
+  for (const common::Hello::Seen& seen : inheritance.terms) inherited[seen.group].term = seen.term;
+  for (const std::string& group : inheritance.held) inherited[group].held = true;
   participants.expect(config.sync.has_value(), config.has_table());
   if (!config.vrrp) return;
   for (const common::GroupConfig& group : config.vrrp->groups)
-    groups.push_back({Group(group, settings(group.name), terms[group.name], now)});
+    groups.push_back({Group(group, settings(group.name), inherited[group.name], now)});
 }
 
 GroupSettings Engine::State::settings(const std::string& group) const {
@@ -148,7 +149,7 @@ void Engine::State::handle(const Reload& reload, Context& ctx) {
 }
 
 void Engine::State::add_group(const common::GroupConfig& group_config, Context& ctx) {
-  groups.push_back({Group(group_config, settings(group_config.name), terms[group_config.name], ctx.now)});
+  groups.push_back({Group(group_config, settings(group_config.name), inherited[group_config.name], ctx.now)});
   for (const auto& [name, link] : links) groups.back().group.on_link(link, ctx);
 }
 
@@ -238,7 +239,7 @@ void Engine::State::finish(Context& ctx) {
   std::erase_if(groups, [&](const Entry& entry) {
     if (!entry.retiring || !entry.group.finished()) return false;
     gone.push_back(entry.group.name());
-    terms[entry.group.name()] = entry.group.term();
+    inherited[entry.group.name()] = entry.group.legacy();
     return true;
   });
   for (const std::string& name : gone)

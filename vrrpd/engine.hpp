@@ -121,10 +121,12 @@ struct RunHook {
   common::Duration timeout{};
   bool operator==(const RunHook&) const = default;
 };
-/// Keep the highest term of the group for a successor of this process (until reboot).
+/// Keep the highest term of the group, and whether an operator moved it away from here, for a successor of this process
+/// (until reboot).
 struct StoreTerm {
   std::string group;
   common::Term term;
+  bool held = false;
   bool operator==(const StoreTerm&) const = default;
 };
 using common::Finished;
@@ -141,6 +143,7 @@ std::string to_string(const Action& action);
 struct Inheritance {
   std::vector<common::Hello::Seen> terms;  ///< as stored by StoreTerm in this boot
   bool table_was_loaded = false;           ///< the agent had loaded its table earlier in this boot
+  std::vector<std::string> held = {};      ///< groups that an operator moved away, by StoreTerm
 };
 
 class Engine {

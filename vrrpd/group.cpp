@@ -16,20 +16,17 @@ constexpr common::Duration kFirstLook = std::chrono::seconds(1);
 /// After a stop of this process shorter than a down interval: the time in which the shell reads what waits in its
 /// sockets. Adverts may be among it.
 constexpr common::Duration kCatchUp = std::chrono::milliseconds(5);
-/// No node makes a term a second, so a counter beyond this is a lie, and believing it would end in an overflow.
-constexpr std::uint64_t kHighestBelievableTerm = std::uint64_t{1} << 48;
 /// A review that has not come to rest after this many moves never would.
 constexpr int kMostMoves = 8;
 
 }  // namespace
 
-Group::Group(common::GroupConfig config, GroupSettings settings, common::Term inherited, Time now)
-    : config_(std::move(config)),
-      settings_(std::move(settings)),
-      term_(std::move(inherited)),
-      mastered_(term_),
-      started_(now),
-      since_(now) {
+Group::Group(common::GroupConfig config, GroupSettings settings, Inherited inherited, Time now)
+    : config_(std::move(config)), settings_(std::move(settings)), started_(now), since_(now), held_(inherited.held) {
+  if (inherited.term.believable())
+    term_ = mastered_ = std::move(inherited.term);
+  else
+    ++counters_["term_refused"];
   for (const common::InstanceConfig& instance : config_.instances)
     members_.emplace_back(instance, config_.interval_of(instance), config_.owns(instance));
   timers_.set(Timer::start, now + kFirstLook);
@@ -243,6 +240,7 @@ void Group::expire_timers(Context& ctx) {
 
 void Group::release(Ticket ticket, Context& ctx) {
   held_ = false;
+  store(ctx);
   ticket_ = ticket;
   reply(true, {}, ctx);
   review(ctx);
@@ -423,7 +421,7 @@ void Group::enter_stopped(const std::string& cause, Context& ctx) {
 
 /// The one place that learns terms of others. In mastership term_ stays ours: review_mastery() compares.
 void Group::note_term(const common::Term& term, Context& ctx) {
-  if (term.counter > kHighestBelievableTerm) {
+  if (!term.believable()) {
     ++counters_["term_refused"];
     return;
   }
@@ -436,8 +434,12 @@ void Group::note_term(const common::Term& term, Context& ctx) {
   yielded_ = false;  // somebody has followed
   // A term of our own that others have to tell us is from before a reboot, and its connections are gone. It is not
   // stored, or a successor of this process would take it for one whose connections are here.
-  if (term_.node != settings_.node) ctx.out.push_back(StoreTerm{name(), term_});
+  if (term_.node != settings_.node) store(ctx);
   if (stage_ == Stage::backup || stage_ == Stage::fault) tell("a newer term: " + common::to_string(term_), false, ctx);
+}
+
+void Group::store(Context& ctx) const {
+  ctx.out.push_back(StoreTerm{name(), term_, held_});
 }
 
 common::Deadline Group::deadline() const {

@@ -59,9 +59,15 @@ struct GroupSettings {
   bool gated = false;       ///< there is a table: the agent is a participant
 };
 
+/// From an earlier process of this boot, or from the group's own life before a reload.
+struct Inherited {
+  common::Term term;
+  bool held = false;
+};
+
 class Group {
  public:
-  Group(common::GroupConfig config, GroupSettings settings, common::Term inherited, Time now);
+  Group(common::GroupConfig config, GroupSettings settings, Inherited inherited, Time now);
 
   // --- events
   void on_link(const LinkChanged& link, Context& ctx);
@@ -90,7 +96,7 @@ class Group {
   common::GroupReport report(const Context& ctx) const;
   common::GroupSnapshot snapshot() const;
   GroupStatus status(const Context& ctx) const;
-  common::Term term() const { return term_; }
+  Inherited legacy() const { return {term_, held_}; }
   bool peer_alive(const Context& ctx) const;
   /// Between adverts, the longest of the members': a group moves when the last of them hears nothing.
   common::Duration interval() const;
@@ -127,6 +133,7 @@ class Group {
   void enter_stopped(const std::string& cause, Context& ctx);
   void run_hooks(Context& ctx);
   void note_term(const common::Term& term, Context& ctx);
+  void store(Context& ctx) const;
   void expire_timers(Context& ctx);
   bool masters() const;
   void reply(bool ok, const std::string& error, Context& ctx);

@@ -34,10 +34,10 @@ constexpr common::Duration kTicketTime = std::chrono::seconds(10);
 void Group::enter_claiming(const std::string& cause, Context& ctx) {
   mastered_ = term_ = common::Term{term_.counter + 1, settings_.node};
   higher_ = {};
-  ctx.out.push_back(StoreTerm{name(), term_});
   claimed_at_ = ctx.now;
   linked_ = ctx.peer.linked();
   held_ = yielded_ = live_ = opened_ = told_master_ = contested_ = forced_ = hold_after_ = false;
+  store(ctx);
   rival_since_.reset();
   rival_last_.reset();
   announced_at_.reset();
@@ -240,7 +240,7 @@ void Group::review_mastery(Context& ctx) {
 void Group::renumber(Context& ctx) {
   mastered_ = term_ = common::Term{higher_.counter + 1, settings_.node};
   higher_ = {};
-  ctx.out.push_back(StoreTerm{name(), term_});
+  store(ctx);
   ++counters_["renumbered"];
   log(Log::Level::info, "renumbered", "a newer term was known: now " + common::to_string(term_), ctx);
   prepare(ctx);
@@ -286,6 +286,7 @@ void Group::switchover(bool force, Ticket ticket, Context& ctx) {
   timers_.set(Timer::ticket, ctx.now + kTicketTime);
   if (stage_ == Stage::backup) {
     held_ = false;
+    store(ctx);
     requesting_ = by_operator_ = true;
     review(ctx);
     return;
@@ -351,6 +352,7 @@ void Group::review_departure(Context& ctx) {
   }
   backoff_ = {};
   held_ = hold_after_;
+  if (held_) store(ctx);
   if (stopping_)
     transition(Stage::stopped, Farewell::priority_zero, "stopped", ctx);
   else if (!trouble.empty())
@@ -374,7 +376,7 @@ void Group::end_mastery(Stage from, Farewell farewell, Context& ctx) {
   if (higher_ > term_) {
     term_ = higher_;
     yielded_ = false;
-    ctx.out.push_back(StoreTerm{name(), term_});
+    store(ctx);
   }
   higher_ = {};
   forced_ = hold_after_ = false;

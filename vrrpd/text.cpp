@@ -63,7 +63,9 @@ std::string to_string(const Action& action) {
             for (const std::string& argument : a.arguments) line += " " + argument;
             return line;
           },
-          [](const StoreTerm& a) { return fmt::format("store term {} of {}", common::to_string(a.term), a.group); },
+          [](const StoreTerm& a) {
+            return fmt::format("store term {} of {}{}", common::to_string(a.term), a.group, a.held ? ", held" : "");
+          },
           [](const Log& a) { return fmt::format("log {}: {}", a.name, a.text); },
           [](const Finished&) { return std::string("finished"); }},
       action);

@@ -54,7 +54,10 @@ void Box::start(Daemon daemon) {
   switch (daemon) {
     case Daemon::vrrpd: {
       vrrpd::Inheritance inheritance{.terms = {}, .table_was_loaded = table_loaded_};
-      for (const auto& [group, term] : stored_terms_) inheritance.terms.push_back({group, term});
+      for (const auto& [group, kept] : stored_terms_) {
+        inheritance.terms.push_back({group, kept.term});
+        if (kept.held) inheritance.held.push_back(group);
+      }
       vrrpd_.emplace(config, inheritance, prng_.next(), local_now());
       step(vrrpd::Event(link_state(Segment::wan)));
       step(vrrpd::Event(link_state(Segment::lan)));
@@ -239,7 +242,7 @@ void Box::perform(vrrpd::Action& action) {
           [&](vrrpd::SendMessage& a) { to_vrrpd_client(a.client, a.message); },
           [&](vrrpd::CloseClient& a) { world_.fail(fmt::format("R{} vrrpd closed a client: {}", index + 1, a.why)); },
           [&](vrrpd::RunHook&) {},
-          [&](vrrpd::StoreTerm& a) { stored_terms_[a.group] = a.term; },
+          [&](vrrpd::StoreTerm& a) { stored_terms_[a.group] = a; },
           [&](vrrpd::Log&) {},
           [&](vrrpd::Finished&) { kill(Daemon::vrrpd); },
       },

@@ -86,7 +86,7 @@ class Box {
   vrrpd::ClientId next_client_ = 1, sync_client_ = 0, agent_client_ = 0;  ///< 0: not connected
   bool agent_to_syncd_ = false, reconnecting_ = false, delivering_ = false, pumping_ = false;
   std::vector<syncd::FlowChange> changes_;
-  std::map<std::string, common::Term> stored_terms_;
+  std::map<std::string, vrrpd::StoreTerm> stored_terms_;
   bool table_loaded_ = false;
   // A status is made when somebody looks and the engine has moved since: the checkers look much more often.
   mutable std::optional<vrrpd::GroupStatus> group_;

@@ -143,6 +143,12 @@ TEST_CASE("terms: a participant knows a newer one than we do", "[engine]") {
   CHECK(b.group().counters.at("term_refused") == 1);
 }
 
+TEST_CASE("terms: one that no node can have reached is not taken up from a file either", "[engine]") {
+  Bench b(full(), {.terms = {{"G", {~std::uint64_t{0}, "R1"}}}, .table_was_loaded = true});
+  CHECK(b.group().term == common::Term{});
+  CHECK(b.group().counters.at("term_refused") == 1);
+}
+
 TEST_CASE("faults: no interface, no carrier, no address, no table; each is said, and ends when it ends", "[engine]") {
   Bench b(full());
   b.pass(1s);

@@ -66,7 +66,7 @@ struct Node {
   std::vector<vrrpd::Event> waiting;                ///< what arrived meanwhile
   std::uint64_t generation = 0;                     ///< of the process: what was meant for an older one is lost
   vrrpd::ClientId next_client = 1;
-  std::map<std::string, common::Term> stored;
+  std::map<std::string, vrrpd::StoreTerm> stored;
   bool table_loaded = false;
   std::map<std::string, Time> addresses;            ///< until when they live
   std::map<std::string, bool> carrier{{"wan", true}, {"lan", true}};

@@ -125,7 +125,10 @@ inline void World::forge(int to, const std::string& interface, int vrid, int pri
 inline void Node::start() {
   ++generation;
   vrrpd::Inheritance inheritance;
-  for (const auto& [group, term] : stored) inheritance.terms.push_back({group, term});
+  for (const auto& [group, kept] : stored) {
+    inheritance.terms.push_back({group, kept.term});
+    if (kept.held) inheritance.held.push_back(group);
+  }
   inheritance.table_was_loaded = table_loaded;
   engine.emplace(world->configs[static_cast<std::size_t>(index)], inheritance, 1, world->now);
   finished = stopped = false;
@@ -297,8 +300,8 @@ inline void Node::perform(const vrrpd::Action& action) {
           [&](const vrrpd::RunHook& a) {
             hooks.push_back(a.arguments[0] + " " + a.arguments[1] + " " + a.arguments[2]);
           },
-          [&](const vrrpd::StoreTerm& a) { stored[a.group] = a.term; },
-          [&](const vrrpd::Log& a) { logs.push_back(a.name); }, [&](const vrrpd::Finished&) { finished = true; }},
+          [&](const vrrpd::StoreTerm& a) { stored[a.group] = a; }, [&](const vrrpd::Log& a) { logs.push_back(a.name); },
+          [&](const vrrpd::Finished&) { finished = true; }},
       action);
 }
 

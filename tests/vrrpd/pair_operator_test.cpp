@@ -45,6 +45,16 @@ TEST_CASE("natctl switchover on the backup: the old master is held", "[pair]") {
   check_healthy(world, world.r2(), world.r1());
   CHECK(world.r1().status().held);
 
+  SECTION("a vrrpd that is started anew still holds") {
+    world.r1().kill();
+    world.run(1s);
+    world.r1().start();
+    world.run(5s);
+    CHECK(world.r2().serves());
+    CHECK(world.r1().status().held);
+    world.r1().request("release");
+    REQUIRE(world.until([&] { return world.r1().serves(); }, 2s));
+  }
   SECTION("the peer's death ends the hold") {
     world.r2().cut_power();
     REQUIRE(world.until([&] { return world.r1().serves(); }, 1s));
@@ -290,7 +300,7 @@ TEST_CASE("preempt_delay counts from the complete replica", "[pair]") {
 
 TEST_CASE("a standby that was up before: terms of a forgetful master are raised, not ignored", "[pair]") {
   World world;
-  world.r2().stored[std::string(kGroup)] = common::Term{7, "R2"};
+  world.r2().stored[std::string(kGroup)] = {"MAIN-GW", common::Term{7, "R2"}};
   world.r2().kill();
   world.run(3s);
   CHECK(world.r1().serves());

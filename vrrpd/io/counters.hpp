@@ -14,7 +14,7 @@ struct Counters {
   std::uint64_t address_errors = 0;        ///< adding or removing an address failed
   std::uint64_t foreign_addresses = 0;     ///< a virtual address was there already and is not ours
   std::uint64_t netlink_overruns = 0;      ///< the kernel lost notifications for us: everything was read anew
-  std::uint64_t state_file_errors = 0;     ///< terms or addresses could not be written down
+  std::uint64_t state_file_errors = 0;     ///< terms or addresses could not be written down or were damaged
   std::uint64_t hooks_run = 0;
   std::uint64_t hooks_failed = 0;  ///< not startable, or ended with anything but 0
   std::uint64_t hooks_timed_out = 0;

@@ -81,8 +81,10 @@ common::Status Shell::start() {
 }
 
 void Shell::make_engine() {
+  if (terms_.damaged()) ++counters_.state_file_errors;
   Inheritance inheritance;
   inheritance.terms = terms_.terms();
+  inheritance.held = terms_.held();
   // Written by the agent, into a directory that a reboot empties.
   inheritance.table_was_loaded = access((options_.run_dir + "/state/table-loaded").c_str(), F_OK) == 0;
   engine_.emplace(config_, std::move(inheritance), random_seed(), common::io::now());
