@@ -64,14 +64,14 @@ void Group::advert_as_backup(Instance& member, const Heard& heard, Context& ctx)
       if (!accepts_lower(ctx)) return;
       break;
   }
-  member.accept(priority(member, ctx), ctx.now);
+  const common::GroupReport* peer = said(ctx);
+  member.accept(priority(member, ctx), ctx.now, peer != nullptr && !claims_mastery(*peer));
   forget_inherited_addresses(ctx);
   if (ticket_ && !by_operator_) reply(true, {}, ctx);  // who was asked to take over has done so
   const bool doubtful =
       std::any_of(members_.begin(), members_.end(), [](const Instance& m) { return m.leaving_heard(); });
   if (!doubtful) zero_at_.reset();
   // A master that advertises has not left, whatever it said before.
-  const common::GroupReport* peer = said(ctx);
   if (peer == nullptr || peer->phase != Phase::leaving) leaving_since_.reset();
 }
 

@@ -77,7 +77,7 @@ void Group::rival(Instance& member, const Heard& heard, Context& ctx) {
              fmt::format("{} advertises priority {}, ours is {}", heard.source.to_string(), heard.priority,
                          priority(member, ctx)),
              ctx);
-  member.accept(priority(member, ctx), ctx.now);
+  member.accept(priority(member, ctx), ctx.now, foreign);
 }
 
 void Group::enter_doubting(const std::string& cause, Context& ctx) {

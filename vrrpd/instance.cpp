@@ -113,6 +113,10 @@ std::optional<Heard> Instance::receive(const AdvertReceived& packet, int priorit
     count("ignored_v2");
     return std::nullopt;
   }
+  repeated_ = heard_at_ && packet.source == heard_from_ && advert.interval == heard_interval_ &&
+              now < *heard_at_ + 4 * heard_interval_;
+  heard_from_ = packet.source;
+  heard_at_ = now;
   remember(advert, packet.source, decoded->form, out);
 
   Heard heard{Rank::lower, advert.priority, packet.source};
@@ -165,8 +169,10 @@ common::Duration Instance::skew(int priority) const {
   return common::skew_time(v2 ? common::Duration(std::chrono::seconds(1)) : active_interval_, priority);
 }
 
-void Instance::accept(int priority, common::Time now) {
-  active_interval_ = heard_interval_;
+void Instance::accept(int priority, common::Time now, bool stranger) {
+  doubted_ = stranger && !repeated_;
+  active_interval_ = doubted_ ? std::min(heard_interval_, interval_) : heard_interval_;
+  last_advert_ = now;  // it may have come before we became backup because of it
   active_version_ = heard_version_;
   leaving_heard_ = false;
   down_at_ = now + down_interval(priority);
@@ -189,6 +195,7 @@ void Instance::become(RouterState role, int priority, common::Time now) {
   down_at_.reset();
   advert_at_.reset();
   leaving_heard_ = false;
+  doubted_ = false;
   mismatch_told_ = false;
   if (role != RouterState::backup) return;
   // 6.4.1 (150): until somebody is heard, our own interval stands for the active router's.
@@ -201,7 +208,8 @@ void Instance::become(RouterState role, int priority, common::Time now) {
 }
 
 bool Instance::hears_active(common::Time now) const {
-  return last_advert_ && now < *last_advert_ + 4 * std::max(active_interval_, heard_interval_);
+  const common::Duration interval = doubted_ ? active_interval_ : std::max(active_interval_, heard_interval_);
+  return last_advert_ && now < *last_advert_ + 4 * interval;
 }
 
 void Instance::advertise(int priority, common::Time now, Actions& out) {

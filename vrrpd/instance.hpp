@@ -46,8 +46,10 @@ class Instance {
   // --- receiving
   /// Decodes, counts and ranks. None: dropped, a counter says why.
   std::optional<Heard> receive(const AdvertReceived& packet, int priority, common::Time now, Actions& out);
-  /// 6.4.2 (430): adopt the interval of the advert received last and start the down timer anew.
-  void accept(int priority, common::Time now);
+  /// 6.4.2 (430): adopt the interval of the advert received last and start the down timer anew. `stranger`: the link
+  /// says that it was not our peer's. Until a stranger has been heard twice its silence is judged by our own interval,
+  /// or one forged packet that speaks of 40.95 s would take the group away for minutes.
+  void accept(int priority, common::Time now, bool stranger = false);
   /// 6.4.2 (415): priority 0 was heard, the down timer becomes the skew time.
   void shorten(int priority, common::Time now);
   /// The priority 0 was not believed: wait as if it had not come.
@@ -100,6 +102,10 @@ class Instance {
   common::Duration heard_interval_{};                 ///< of the advert received last
   Version active_version_, heard_version_;            ///< likewise: they differ in how the skew is counted
   common::Deadline v3_heard_;                         ///< a VRRPv3 advert of active_, with both versions spoken
+  common::IpAddress heard_from_;                      ///< whose it was
+  common::Deadline heard_at_;
+  bool repeated_ = false;  ///< it was not that router's first
+  bool doubted_ = false;   ///< a stranger's first was accepted last
   bool leaving_heard_ = false;
   common::IpAddress active_;                          ///< whose adverts we hear
   ChecksumForm form_;                                 ///< what we send

@@ -265,6 +265,44 @@ TEST_CASE("forged lower adverts are answered, not obeyed; forged higher ones fro
   CHECK(world.r1().state() == GroupState::backup);  // RFC 9568 6.4.3: the peer says it is not its
 }
 
+TEST_CASE("a stranger of priority 255 keeps the group while it advertises, and one forged packet for a down interval",
+          "[pair]") {
+  World world;
+  world.settle();
+  const std::uint64_t term = world.r1().status().term.counter;
+  const auto forge = [&](Duration interval) {
+    for (const int node : {0, 1}) world.forge(node, "wan", 1, 255, interval, "10.10.0.66");
+  };
+  SECTION("one packet, that speaks of 40.95 s") {
+    forge(40950ms);
+  }
+  SECTION("many, as a router does") {
+    for (int i = 0; i < 20; ++i) {
+      forge(100ms);
+      world.run(100ms);
+      CHECK(world.r1().state() == GroupState::backup);
+      CHECK(world.r2().state() == GroupState::backup);
+    }
+  }
+  SECTION("a slow one is believed once it has been heard twice") {
+    forge(1000ms);
+    world.run(1000ms);
+    forge(1000ms);
+    CHECK(world.r1().state() == GroupState::backup);
+    world.run(3000ms);
+    CHECK(world.r1().state() == GroupState::backup);
+    world.run(2000ms);
+    CHECK(world.r1().serves());
+    return;
+  }
+  CHECK(world.r1().state() == GroupState::backup);
+  world.forget();
+  REQUIRE(world.until([&] { return world.r1().serves(); }, formula(world) + 50ms));
+  world.run(2s);
+  CHECK(world.r1().status().term.counter == term + 1);
+  check_healthy(world, world.r1(), world.r2());
+}
+
 TEST_CASE("two routers that start together with no preference agree on one master", "[pair]") {
   World world(100ms, [](int, common::Config& config) {
     config.vrrp->groups[0].priority = config.vrrp->groups[0].peer_priority = 100;
