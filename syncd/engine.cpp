@@ -99,6 +99,8 @@ void Engine::State::handle(const Event& event, Time now, Actions& out) {
                  [&](const Reload& e) {
                    config = e.config;
                    configure();
+                   if (!e.key.empty()) link.change_key(e.key, now);
+                   changing_key = link.changing_key();
                  },
              },
              event);
@@ -201,6 +203,9 @@ void Engine::State::advance_link(Time now, Actions& out) {
   const bool was_up = link_was == common::LinkState::up;
   link_was = state;
   switch (state) {
+  if (std::exchange(changing_key, link.changing_key()) && !changing_key)
+    out.push_back(
+        Log{Log::Level::info, "key_changed", config.peer + " has the new sync key; the old one is forgotten"});
     case common::LinkState::up:
       out.push_back(Log{Log::Level::info, "link_up", config.peer + " is heard on the sync link"});
       break;

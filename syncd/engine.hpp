@@ -80,6 +80,7 @@ struct RequestReceived {
 struct Stop {};
 struct Reload {
   common::Config config;
+  std::vector<std::byte> key = {};  ///< a new one; empty: as it was
 };
 using Event = std::variant<Tick, DatagramReceived, LinkChanged, FlowsChanged, FlowsDumped, EventsLost, EventsSynced,
                            KernelRefused, KernelFlushed, OwnAddresses, NotifyReceived, NotifyConnected,

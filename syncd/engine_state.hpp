@@ -68,6 +68,7 @@ struct Engine::State {
   common::LinkState link_was = common::LinkState::none;
   common::Deadline met_until;          ///< what was counted while apart decides who stays; then it is of the past
   std::uint64_t peer_incarnation = 0;
+  bool changing_key = false;
   common::Bytes payload;
   Time stepped_at{};
 };

@@ -25,6 +25,9 @@ Status Engine::State::status(Time now) const {
     s.reasons.push_back(refusal);
   else if (!up)
     s.reasons.push_back(config.peer + " is not heard on the sync link");
+  if (link.changing_key())
+    s.reasons.push_back("the sync key was changed here, and " + config.peer +
+                        " has not shown the new one: copy the key file there and reload its syncd");
   for (const Group& g : store.groups) {
     if (!g.replicated) continue;
     const bool master = g.role == Role::master;

@@ -13,7 +13,7 @@ Link::Link(const common::Config& config, std::vector<std::byte> key, NonceSource
       peer_(config.peer),
       links_(config.sync ? config.sync->links : std::vector<common::SyncLink>{}),
       usable_(links_.size(), false),
-      session_({config.node, config.peer, std::move(key)}, nonces),
+      session_(config.node, config.peer, std::move(key), nonces),
       counters_(counters),
       greet_at_(now),
       copy_(links_.size()) {}
@@ -109,12 +109,18 @@ std::string Link::refusal(Time now) const {
 bool Link::poll_greeting(Time now, common::Bytes& out) {
   if (state(now) == LinkState::none || !any_usable()) return false;
   if (session_.poll_answer(out)) return true;
-  // A session that is heard needs none. One that is not may belong to a process that is no more.
-  if (up(now) || greet_at_ > now) return false;
+  // A session that is heard needs none, but for a new key. One that is not may belong to a process that is no more.
+  if ((up(now) && !changing_key()) || greet_at_ > now) return false;
   session_.hello(greetings_ % kRenewAfter == 0, out);
   ++greetings_;
-  greet_at_ = now + kGreetEvery;
+  greet_at_ = now + (up(now) ? kOfferKeyEvery : kGreetEvery);
   return true;
+}
+
+void Link::change_key(std::vector<std::byte> key, Time now) {
+  session_.change_key(std::move(key));
+  greetings_ = 0;
+  greet_at_ = now;
 }
 
 void Link::send(common::ByteView payload) {
@@ -140,8 +146,9 @@ bool Link::next_copy(Datagram& out) {
 Deadline Link::deadline(Time now) const {
   if (state(now) == LinkState::none || !any_usable()) return std::nullopt;
   if (session_.answer_due()) return now;
-  if (up(now)) return *heard_at_ + kDeadAfter;
-  return greet_at_;
+  if (!up(now)) return greet_at_;
+  const Deadline dead = *heard_at_ + kDeadAfter;
+  return changing_key() ? common::earliest(dead, greet_at_) : dead;
 }
 
 }  // namespace syncd

@@ -21,6 +21,8 @@ inline constexpr common::Duration kDeadAfter = 4 * kKeepalive;
 /// While the peer is not heard, it is greeted this often, each time with the same nonce until kRenewAfter greetings.
 inline constexpr common::Duration kGreetEvery = std::chrono::milliseconds(100);
 inline constexpr int kRenewAfter = 10;
+/// While the peer is heard, but has not shown the new key.
+inline constexpr common::Duration kOfferKeyEvery = std::chrono::seconds(1);
 /// How long a refusal is shown after the last datagram that was refused.
 inline constexpr common::Duration kRefusalShown = std::chrono::seconds(3);
 
@@ -40,6 +42,9 @@ class Link {
   bool ever_heard() const { return heard_at_.has_value(); }
   /// Why the peer is refused, as a sentence with what to do; empty: it is not.
   std::string refusal(common::Time now) const;
+
+  void change_key(std::vector<std::byte> key, common::Time now);
+  bool changing_key() const { return session_.changing_key(); }
 
   /// A hello or an answer that is due.
   bool poll_greeting(common::Time now, common::Bytes& out);

@@ -31,6 +31,14 @@ std::uint8_t first_byte(std::uint8_t type) {
   return static_cast<std::uint8_t>(kVersion << 4 | type);
 }
 
+using Mac = std::array<unsigned char, kMac>;
+
+Mac mac_of(ByteView text, const std::array<unsigned char, kKeySize>& key) {
+  Mac mac;
+  crypto_generichash(mac.data(), mac.size(), raw(text), text.size(), key.data(), key.size());
+  return mac;
+}
+
 void append_name(common::ByteWriter& w, std::string_view name) {
   w.u8(static_cast<std::uint8_t>(name.size()));
   w.text(name);
@@ -111,55 +119,72 @@ std::uint64_t NonceSource::next_u64() {
 struct Session::Greeting {
   Nonce first{}, second{};
   std::uint64_t incarnation = 0;
+  bool former = false;  ///< authenticated by the key that is being replaced
 };
 
-Session::Session(Settings settings, NonceSource& nonces) : settings_(std::move(settings)), nonces_(nonces) {
-  common::check(sodium_init() >= 0, "libsodium starts");  // picks the fast implementations; may be called again
-  common::check(settings_.key.empty() || settings_.key.size() == kKeySize, "the key has 32 bytes");
-  incarnation_ = nonces_.next_u64();
-  if (!secured()) return;
+Session::SharedKey Session::make_shared_key(std::vector<std::byte> key) {
+  common::check(key.empty() || key.size() == kKeySize, "the key has 32 bytes");
+  SharedKey shared{std::move(key), {}};
   constexpr std::string_view kLabel = "steadynat 1 hello";
-  crypto_generichash(hello_key_.data(), hello_key_.size(), reinterpret_cast<const unsigned char*>(kLabel.data()),
-                     kLabel.size(), raw(settings_.key), settings_.key.size());
+  if (!shared.bytes.empty())
+    crypto_generichash(shared.hello.data(), shared.hello.size(), reinterpret_cast<const unsigned char*>(kLabel.data()),
+                       kLabel.size(), raw(shared.bytes), shared.bytes.size());
+  return shared;
 }
 
-void Session::authenticate(Bytes& out) const {
-  if (!secured()) return;
-  std::array<unsigned char, kMac> mac;
-  crypto_generichash(mac.data(), mac.size(), raw(out), out.size(), hello_key_.data(), hello_key_.size());
-  common::ByteWriter(out).view(std::as_bytes(std::span(mac)));
+Session::Session(std::string node, std::string peer, std::vector<std::byte> key, NonceSource& nonces)
+    : node_(std::move(node)), peer_(std::move(peer)), nonces_(nonces) {
+  common::check(sodium_init() >= 0, "libsodium starts");  // picks the fast implementations; may be called again
+  incarnation_ = nonces_.next_u64();
+  key_ = make_shared_key(std::move(key));
 }
 
-void Session::write_greeting(bool answer, const Nonce& first, const Nonce& second, Bytes& out) const {
+void Session::change_key(std::vector<std::byte> key) {
+  common::check(secured() && !key.empty(), "a key replaces a key");
+  if (key == key_.bytes) return;
+  // Changed twice: the peer has shown the first one only.
+  if (!former_key_) former_key_ = std::move(key_);
+  key_ = make_shared_key(std::move(key));
+  if (key_.bytes == former_key_->bytes) former_key_.reset();
+  asked_.reset();  // the same nonce under two keys would be taken for a copy
+}
+
+void Session::write_greeting(bool answer, const Greeting& greeting, Bytes& out) const {
   out.clear();
   common::ByteWriter w(out);
   w.u8(first_byte(answer ? kAnswer : kHello));
   w.u8(secured() ? 1 : 0);
-  w.view(first);
-  if (answer) w.view(second);
+  w.view(greeting.first);
+  if (answer) w.view(greeting.second);
   w.u64(incarnation_);
-  append_name(w, settings_.node);
-  append_name(w, settings_.peer);
-  authenticate(out);
+  append_name(w, node_);
+  append_name(w, peer_);
+  if (!secured()) return;
+  const Mac mac = mac_of(out, shared(greeting.former).hello);
+  w.view(std::as_bytes(std::span(mac)));
 }
 
 void Session::hello(bool renew, Bytes& out) {
   if (renew || !asked_) asked_ = nonces_.next();
-  write_greeting(false, *asked_, {}, out);
+  write_greeting(false, {.first = *asked_}, out);
 }
 
 std::expected<Session::Greeting, SessionError> Session::read_greeting(ByteView datagram, bool answer) const {
   common::ByteReader r(datagram);
   r.u8();
   if ((r.u8() != 0) != secured()) return std::unexpected(SessionError::security_differs);
+  Greeting g;
   if (secured()) {
     if (datagram.size() < kMac + 2) return std::unexpected(SessionError::too_short);
     const ByteView body = datagram.first(datagram.size() - kMac);
-    std::array<unsigned char, kMac> mac;
-    crypto_generichash(mac.data(), mac.size(), raw(body), body.size(), hello_key_.data(), hello_key_.size());
-    if (sodium_memcmp(mac.data(), raw(datagram.last(kMac)), kMac) != 0) return std::unexpected(SessionError::wrong_key);
+    const auto made_with = [&](const SharedKey& key) {
+      return sodium_memcmp(mac_of(body, key.hello).data(), raw(datagram.last(kMac)), kMac) == 0;
+    };
+    if (!made_with(key_)) {
+      if (!former_key_ || !made_with(*former_key_)) return std::unexpected(SessionError::wrong_key);
+      g.former = true;
+    }
   }
-  Greeting g;
   const ByteView first = r.view(g.first.size());
   const ByteView second = answer ? r.view(g.second.size()) : ByteView{};
   g.incarnation = r.u64();
@@ -169,37 +194,39 @@ std::expected<Session::Greeting, SessionError> Session::read_greeting(ByteView d
   std::ranges::copy(first, g.first.begin());
   std::ranges::copy(second, g.second.begin());
   if (g.incarnation == incarnation_) return std::unexpected(SessionError::reflected);
-  if (from == settings_.node) return std::unexpected(SessionError::our_own_name);
-  if (from != settings_.peer) return std::unexpected(SessionError::unknown_peer);
-  if (to != settings_.node) return std::unexpected(SessionError::not_for_us);
+  if (from == node_) return std::unexpected(SessionError::our_own_name);
+  if (from != peer_) return std::unexpected(SessionError::unknown_peer);
+  if (to != node_) return std::unexpected(SessionError::not_for_us);
   return g;
 }
 
-Session::Keys Session::derive(bool initiator, const Nonce& first, const Nonce& second,
-                              std::uint64_t peer_incarnation) const {
+Session::Keys Session::derive(bool initiator, const Greeting& greeting, const Nonce& second) const {
+  const std::uint64_t peer_incarnation = greeting.incarnation;
+  const SharedKey& key = shared(greeting.former);
   Bytes input;
   common::ByteWriter w(input);
   w.text("steadynat 1 session");
-  w.view(first);
+  w.view(greeting.first);
   w.view(second);
   w.u64(initiator ? incarnation_ : peer_incarnation);
   w.u64(initiator ? peer_incarnation : incarnation_);
-  append_name(w, initiator ? settings_.node : settings_.peer);
-  append_name(w, initiator ? settings_.peer : settings_.node);
+  append_name(w, initiator ? node_ : peer_);
+  append_name(w, initiator ? peer_ : node_);
   // Both keys of 32 bytes, and the session's number out of a hash of its own: the number is public.
   std::array<unsigned char, 64> both;
-  crypto_generichash(both.data(), both.size(), raw(input), input.size(), secured() ? raw(settings_.key) : nullptr,
-                     settings_.key.size());
+  crypto_generichash(both.data(), both.size(), raw(input), input.size(), secured() ? raw(key.bytes) : nullptr,
+                     key.bytes.size());
   w.text(" number");
   std::array<unsigned char, 16> number;
-  crypto_generichash(number.data(), number.size(), raw(input), input.size(), hello_key_.data(), hello_key_.size());
+  crypto_generichash(number.data(), number.size(), raw(input), input.size(), key.hello.data(), key.hello.size());
   Keys keys;
   std::memcpy(&keys.id, number.data(), sizeof keys.id);
   std::memcpy((initiator ? keys.send : keys.receive).data(), both.data(), kKeySize);
   std::memcpy((initiator ? keys.receive : keys.send).data(), both.data() + kKeySize, kKeySize);
   sodium_memzero(both.data(), both.size());
   keys.peer_incarnation = peer_incarnation;
-  keys.first_nonce = first;
+  keys.first_nonce = greeting.first;
+  keys.former = greeting.former;
   return keys;
 }
 
@@ -231,8 +258,8 @@ std::expected<Session::Received, SessionError> Session::on_hello(ByteView datagr
   }
   if (current_ && current_->first_nonce == g->first) return Received{};  // a copy that came by another link
   const Nonce second = nonces_.next();
-  Keys keys = derive(false, g->first, second, g->incarnation);
-  write_greeting(true, g->first, second, keys.answer);
+  Keys keys = derive(false, *g, second);
+  write_greeting(true, {.first = g->first, .second = second, .former = g->former}, keys.answer);
   if (answers_.size() < kMaxPending) answers_.push_back(keys.answer);
   if (pending_.size() == kMaxPending) pending_.erase(pending_.begin());
   pending_.push_back(std::move(keys));
@@ -244,7 +271,7 @@ std::expected<Session::Received, SessionError> Session::on_answer(ByteView datag
   if (!g) return std::unexpected(g.error());
   if (!asked_ || *asked_ != g->first) return std::unexpected(SessionError::stale_answer);
   asked_.reset();
-  make_current(derive(true, g->first, g->second, g->incarnation));
+  make_current(derive(true, *g, g->second));
   return Received{.changed = true};
 }
 
@@ -256,6 +283,9 @@ void Session::make_current(Keys keys) {
     previous_.reset();
   current_ = std::move(keys);
   current_->answer = {};
+  if (!former_key_ || current_->former) return;
+  former_key_.reset();
+  std::erase_if(pending_, [](const Keys& k) { return k.former; });
 }
 
 bool Session::open(Keys& keys, ByteView datagram, bool plain) {

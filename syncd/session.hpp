@@ -10,6 +10,7 @@
 // its own nonce is in the keys. Until then B's side is pending and disturbs nothing: a recorded hello only makes B
 // answer into the void. Either side may begin; if both do, two sessions come to be, and each side receives under both.
 // No clock is on the wire: what was recorded before a restart is under keys that nobody has any more.
+// The shared key may change while sessions go on: until the peer has shown the new one, the old one is taken too.
 // Without a key (`security: none`) the same datagrams go in the clear, and only stray ones are told apart.
 #include <array>
 #include <cstdint>
@@ -79,11 +80,8 @@ class NonceSource {
 
 class Session {
  public:
-  struct Settings {
-    std::string node, peer;
-    std::vector<std::byte> key;  ///< empty: security none
-  };
-  Session(Settings settings, NonceSource& nonces);
+  /// The key is empty with `security: none`.
+  Session(std::string node, std::string peer, std::vector<std::byte> key, NonceSource& nonces);
 
   struct Received {
     bool sealed = false;       ///< payload is the peer's, and fresh; else the datagram was a part of the handshake
@@ -100,12 +98,21 @@ class Session {
   bool established() const { return current_.has_value(); }
   void seal(common::ByteView payload, common::Bytes& out);
 
+  /// Greets with another key from now on. Both sides must have one; sessions stay as they are.
+  void change_key(std::vector<std::byte> key);
+  /// The peer has not shown the new key yet.
+  bool changing_key() const { return former_key_.has_value(); }
+
   std::uint64_t incarnation() const { return incarnation_; }
   /// Of the peer in the current session.
   std::uint64_t peer_incarnation() const { return current_ ? current_->peer_incarnation : 0; }
-  bool secured() const { return !settings_.key.empty(); }
+  bool secured() const { return !key_.bytes.empty(); }
 
  private:
+  struct SharedKey {
+    std::vector<std::byte> bytes;
+    std::array<unsigned char, 32> hello{};  ///< authenticates hellos and answers
+  };
   struct Keys {
     std::uint32_t id = 0;
     std::array<unsigned char, 32> send{}, receive{};
@@ -113,6 +120,7 @@ class Session {
     ReplayWindow window;
     std::uint64_t peer_incarnation = 0;
     Nonce first_nonce{};   ///< of the side that began
+    bool former = false;   ///< made from the key that is being replaced
     common::Bytes answer;  ///< as sent, for a repeated hello
   };
   struct Greeting;
@@ -121,16 +129,18 @@ class Session {
   std::expected<Received, SessionError> on_answer(common::ByteView datagram);
   std::expected<Received, SessionError> on_sealed(common::ByteView datagram, bool plain);
   std::expected<Greeting, SessionError> read_greeting(common::ByteView datagram, bool answer) const;
-  void write_greeting(bool answer, const Nonce& first, const Nonce& second, common::Bytes& out) const;
-  Keys derive(bool initiator, const Nonce& first, const Nonce& second, std::uint64_t peer_incarnation) const;
-  void authenticate(common::Bytes& out) const;
+  void write_greeting(bool answer, const Greeting& greeting, common::Bytes& out) const;
+  Keys derive(bool initiator, const Greeting& greeting, const Nonce& second) const;
+  const SharedKey& shared(bool former) const { return former ? *former_key_ : key_; }
+  static SharedKey make_shared_key(std::vector<std::byte> key);
   bool open(Keys& keys, common::ByteView datagram, bool plain);
   void make_current(Keys keys);
 
-  Settings settings_;
+  std::string node_, peer_;
   NonceSource& nonces_;
   std::uint64_t incarnation_;
-  std::array<unsigned char, 32> hello_key_{};
+  SharedKey key_;
+  std::optional<SharedKey> former_key_;
   std::optional<Nonce> asked_;  ///< nonce of the hello that we wait to be answered
   std::optional<Keys> current_, previous_;
   std::vector<Keys> pending_;  ///< answered hellos, oldest first

@@ -302,17 +302,10 @@ void Shell::reload() {
     log(LogLevel::error, "reload_refused", "the configuration stays as it was");
     return;
   }
-  std::vector<std::byte> key;
-  if (!config->sync->key_file.empty()) {
-    if (auto read = common::io::read_key_file(config->sync->key_file))
-      key = std::move(*read);
-    else
-      log(LogLevel::warning, "key_unreadable", read.error().text);
-  }
-  if (key != key_) log(LogLevel::warning, "key_kept", "the key is another one now: restart syncd to use it");
+  auto key = changed_key(*config->sync);
   config_ = std::move(*config);
   links_->configure(*config_.sync);
-  feed(Reload{config_});
+  feed(Reload{config_, std::move(key)});
   follow_interfaces();
   turn();
   log(LogLevel::info, "reloaded", "the configuration has been read anew");
@@ -327,6 +320,25 @@ void Shell::perform(const Action& action) {
                                 for (const std::uint64_t client : agents_) server_->send(client, a.report);
                               },
                               [&](const StartDump& a) { dump_->start(a.dump); },
+/// Empty: it is the same, or cannot be used.
+std::vector<std::byte> Shell::changed_key(const common::SyncConfig& config) {
+  if (config.key_file.empty() != key_.empty()) {
+    log(LogLevel::warning, "security_kept", "`security: none` and a key do not mix: restart syncd on both routers");
+    return {};
+  }
+  if (key_.empty()) return {};
+  auto read = common::io::read_key_file(config.key_file);
+  if (!read) {
+    log(LogLevel::warning, "key_unreadable", read.error().text + "; the sync key stays as it was");
+    return {};
+  }
+  if (*read == key_) return {};
+  log(LogLevel::info, "key_changes",
+      "the sync key is another one now; the old one is accepted until the peer has it too");
+  key_ = *read;
+  return std::move(*read);
+}
+
                               [&](const SyncEvents& a) { syncs_.push_back({.request = a.request}); },
                               [&](const FlushKernel& a) { flushes_.push_back(a.request); },
                               [&](const SendReply& a) { server_->send(a.client, a.reply); },

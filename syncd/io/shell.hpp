@@ -58,6 +58,7 @@ class Shell {
   void terminate();
   void reload();
 
+  std::vector<std::byte> changed_key(const common::SyncConfig& config);
   void perform(const Action& action);
 
   common::io::Loop& loop_;

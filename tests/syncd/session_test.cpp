@@ -11,7 +11,7 @@ struct End {
   NonceSource nonces;
   Session session;
   End(const char* node, const char* peer, unsigned seed, std::vector<std::byte> key)
-      : nonces(seed_of(seed)), session({node, peer, std::move(key)}, nonces) {}
+      : nonces(seed_of(seed)), session(node, peer, std::move(key), nonces) {}
   static std::array<std::byte, 32> seed_of(unsigned n) {
     std::array<std::byte, 32> s{};
     s[0] = static_cast<std::byte>(n);
@@ -154,4 +154,48 @@ TEST_CASE("both may begin at once") {
     CHECK(a.opened(b.seal("y")) == "y");
   }
   CHECK(a.refused(rb) == SessionError::stale_answer);
+}
+
+TEST_CASE("the key changes on one side, then on the other, and nothing stops") {
+  End a("R1", "R2", 1, kKey), b("R2", "R1", 2, kKey), thief("R2", "R1", 3, kKey);
+  shake(a, b);
+  a.session.change_key(kOther);
+  CHECK(a.session.changing_key());
+  CHECK(b.opened(a.seal("as before")) == "as before");
+  CHECK(a.opened(b.seal("as before")) == "as before");
+  CHECK(b.refused(a.hello()) == SessionError::wrong_key);
+
+  SECTION("the other side may even be lost and found meanwhile") {
+    REQUIRE(a.session.receive(b.hello(true)));
+    REQUIRE(b.session.receive(a.answer())->changed);
+    CHECK(a.opened(b.seal("under the old one")) == "under the old one");
+    CHECK(a.session.changing_key());
+  }
+  SECTION("then it has the new one, too, and the old one is worth nothing") {
+    const common::Bytes late = b.seal("late");
+    b.session.change_key(kOther);
+    REQUIRE(b.session.receive(a.hello()));
+    REQUIRE(a.session.receive(b.answer())->changed);
+    CHECK_FALSE(a.session.changing_key());
+    CHECK(b.session.changing_key());
+    CHECK(a.opened(late) == "late");
+    CHECK(b.opened(a.seal("new")) == "new");
+    CHECK_FALSE(b.session.changing_key());
+    CHECK(a.refused(thief.hello()) == SessionError::wrong_key);
+    End other_thief("R1", "R2", 4, kKey);
+    CHECK(b.refused(other_thief.hello()) == SessionError::wrong_key);
+  }
+  SECTION("or it was started anew with it") {
+    End fresh("R2", "R1", 5, kOther);
+    REQUIRE(a.session.receive(fresh.hello()));
+    REQUIRE(fresh.session.receive(a.answer())->changed);
+    CHECK(a.opened(fresh.seal("new")) == "new");
+    CHECK_FALSE(a.session.changing_key());
+  }
+  SECTION("or the change is taken back") {
+    a.session.change_key(kKey);
+    CHECK_FALSE(a.session.changing_key());
+    REQUIRE(b.session.receive(a.hello()));
+    REQUIRE(a.session.receive(b.answer())->changed);
+  }
 }
