@@ -285,6 +285,13 @@ class Reader {
     if (!from.is_string()) return wrong(path, "a string");
     value = from.get_ref<const std::string&>();
   }
+  /// Only durations in milliseconds have this type. Whoever adds one to the time must not meet an overflow.
+  void read(const nlohmann::json& from, const std::string& path, std::int64_t& value) {
+    constexpr std::int64_t kDay = 86'400'000;
+    if (!from.is_number_integer() || from.get<std::int64_t>() < 0 || from.get<std::int64_t>() > kDay)
+      return wrong(path, "a number of milliseconds from 0 to a day");
+    value = from.get<std::int64_t>();
+  }
   template <std::integral T>
   void read(const nlohmann::json& from, const std::string& path, T& value) {
     const bool fits = from.is_number_unsigned()  ? std::in_range<T>(from.get<std::uint64_t>())

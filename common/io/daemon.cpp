@@ -115,7 +115,16 @@ Status prepare_run_dir(const std::string& run_dir) {
 
 Status write_file(const std::string& path, const std::string& text) {
   const std::string fresh = path + ".new";
-  if (auto written = write_whole(fresh, text); !written) {
+  auto written = write_whole(fresh, text);
+  if (!written && written.error().code == ENOENT) {
+    // Somebody has emptied the run directory under us.
+    std::error_code ignored;  // the second attempt says what is wrong
+    const auto parent = std::filesystem::path(path).parent_path();
+    std::filesystem::create_directories(parent, ignored);
+    chmod(parent.c_str(), 0700);
+    written = write_whole(fresh, text);
+  }
+  if (!written) {
     unlink(fresh.c_str());
     return written;
   }

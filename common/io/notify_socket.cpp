@@ -3,8 +3,11 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <utility>
 #include <vector>
 
@@ -18,6 +21,10 @@ namespace {
 // Three participants, a few observers and commands: more than this is a mistake that must not eat our
 // descriptors.
 constexpr std::size_t kMaxClients = 64;
+// Connections taken in one turn: whoever opens thousands must not keep timers waiting.
+constexpr int kAcceptBurst = 16;
+// How often is looked whether the file of our socket is still there: without it nobody can connect any more.
+constexpr Duration kGuardEvery = 1s;
 // Packets read from one peer before others get their turn.
 constexpr int kReadBurst = 32;
 // How long accepting pauses when the process has no descriptor left.
@@ -48,20 +55,31 @@ Status clear_path(const std::string& path, const sockaddr_un& address) {
 
 }  // namespace
 
+bool PeerCredentials::trusted() const {
+  return uid == 0 || uid == geteuid();
+}
+
 // --- server
 // ----------------------------------------------------------------------------------------------------------
 
 struct NotifyServer::State : std::enable_shared_from_this<State> {
+  enum class Weight : std::uint8_t { silent, visitor, participant };
   struct Client {
     UniqueFd fd;
     Outbox out;
     bool complained = false;  // one line of log a connection is enough
+    bool trusted = false;
+    Weight weight = Weight::silent;
   };
 
   State(Loop& l, std::string p, Callbacks c) : loop(l), path(std::move(p)), callbacks(std::move(c)) {}
 
+  Status begin();
   Status listen_on();
-  void accept_all();
+  void accept_some();
+  void make_room();
+  void guard_file();
+  void weigh(Client& client, const NotifyMessage& message);
   void serve(std::uint64_t id, std::uint32_t events);
   void read(std::uint64_t id);
   void drop(std::uint64_t id);
@@ -79,10 +97,12 @@ struct NotifyServer::State : std::enable_shared_from_this<State> {
   ino_t inode = 0;
   std::map<std::uint64_t, Client> clients;
   std::vector<std::uint64_t> gone;  // dropped, and not reported yet
-  std::unique_ptr<Loop::Timer> reporter, accept_again;
+  std::unique_ptr<Loop::Timer> reporter, accept_again, guard;
   std::uint64_t last_id = 0;
-  std::uint64_t decode_errors = 0, slow_clients = 0;
-  bool full = false;  // and has been logged
+  std::uint64_t decode_errors = 0, slow_clients = 0, crowded_out = 0, socket_lost = 0;
+  bool full = false;          // and has been logged
+  bool file_missing = false;  // and has been logged
+  std::string guard_error;    // and has been logged
   bool alive = true;
 };
 
@@ -103,15 +123,46 @@ Status NotifyServer::State::listen_on() {
   if (listen(listener.get(), kBacklog) != 0) return fail(path + ": " + error_text(errno), errno);
   struct stat status{};
   if (lstat(path.c_str(), &status) == 0) inode = status.st_ino;
-  reporter = loop.timer([this] { report_closed(); });
-  accept_again = loop.timer([this] { loop.change(listener.get(), EPOLLIN); });
-  loop.watch(listener.get(), EPOLLIN, [this](std::uint32_t) { accept_all(); });
+  loop.watch(listener.get(), EPOLLIN, [this](std::uint32_t) { accept_some(); });
   return {};
 }
 
-void NotifyServer::State::accept_all() {
+Status NotifyServer::State::begin() {
+  if (auto listening = listen_on(); !listening) return listening;
+  reporter = loop.timer([this] { report_closed(); });
+  accept_again = loop.timer([this] {
+    if (listener) loop.change(listener.get(), EPOLLIN);
+  });
+  guard = loop.timer([this] { guard_file(); }, Loop::Priority::normal);
+  guard->set(now() + kGuardEvery);
+  return {};
+}
+
+/// Somebody has emptied the run directory. Who is connected stays so; for all others the socket is made anew.
+void NotifyServer::State::guard_file() {
+  guard->set(now() + kGuardEvery);
+  struct stat status{};
+  if (lstat(path.c_str(), &status) == 0 || errno != ENOENT) return;
+  if (!std::exchange(file_missing, true)) {
+    ++socket_lost;
+    log(LogLevel::warning, path, "the file of the socket was removed: making it anew");
+  }
+  if (listener) loop.unwatch(listener.get());
+  listener.reset();
+  std::error_code ignored;  // binding says what is wrong
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
+  if (auto listening = listen_on(); !listening) {
+    if (listening.error().text != guard_error) log(LogLevel::error, "socket_lost", listening.error().text);
+    guard_error = listening.error().text;
+    return;
+  }
+  file_missing = false;
+  guard_error.clear();
+}
+
+void NotifyServer::State::accept_some() {
   const auto self = shared_from_this();
-  while (alive) {
+  for (int i = 0; alive && i < kAcceptBurst; ++i) {
     UniqueFd fd(accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
@@ -121,22 +172,44 @@ void NotifyServer::State::accept_all() {
       accept_again->set(now() + kAcceptPause);
       return;
     }
-    if (clients.size() >= kMaxClients) {
-      if (!std::exchange(full, true))
-        log(LogLevel::warning, path,
-            "clients refused: " + std::to_string(kMaxClients) + " are connected already");
-      continue;
-    }
-    full = false;
+    make_room();
     ucred who{};
     socklen_t size = sizeof who;
     if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) continue;
+    const PeerCredentials credentials{who.pid, who.uid, who.gid};
     const std::uint64_t id = ++last_id;
     const int raw = fd.get();
-    clients[id].fd = std::move(fd);
+    Client& client = clients[id];
+    client.fd = std::move(fd);
+    client.trusted = credentials.trusted();
     loop.watch(raw, EPOLLIN, [this, id](std::uint32_t events) { serve(id, events); });
-    if (callbacks.connected) callbacks.connected(id, {who.pid, who.uid, who.gid});
+    if (callbacks.connected) callbacks.connected(id, credentials);
   }
+}
+
+void NotifyServer::State::make_room() {
+  std::size_t count = 0;
+  auto victim = clients.end();
+  for (auto at = clients.begin(); at != clients.end(); ++at) {
+    if (!at->second.fd) continue;
+    ++count;
+    // The first of its weight is the oldest.
+    if (victim == clients.end() || at->second.weight < victim->second.weight) victim = at;
+  }
+  if (count < kMaxClients / 2) full = false;
+  if (count < kMaxClients) return;
+  if (!std::exchange(full, true))
+    log(LogLevel::warning, path,
+        std::to_string(count) + " clients are connected: each new one takes the place of an idle one");
+  ++crowded_out;
+  drop(victim->first);
+}
+
+void NotifyServer::State::weigh(Client& client, const NotifyMessage& message) {
+  if (client.weight == Weight::silent) client.weight = Weight::visitor;
+  const auto* hello = std::get_if<Hello>(&message);
+  if (hello == nullptr || !client.trusted) return;
+  if (hello->role == Role::syncd || hello->role == Role::agent) client.weight = Weight::participant;
 }
 
 void NotifyServer::State::serve(std::uint64_t id, std::uint32_t events) {
@@ -167,6 +240,7 @@ void NotifyServer::State::read(std::uint64_t id) {
               "message of client " + std::to_string(id) + " ignored: " + received.error);
         break;
       case Received::What::message:
+        weigh(client, received.message);
         if (callbacks.message) callbacks.message(id, received.message);
         break;
     }
@@ -198,6 +272,7 @@ void NotifyServer::State::shut_down() {
   alive = false;
   reporter.reset();
   accept_again.reset();
+  guard.reset();
   for (auto& [id, client] : clients)
     if (client.fd) loop.unwatch(client.fd.get());
   if (!listener) return;
@@ -216,7 +291,7 @@ Result<std::unique_ptr<NotifyServer>> NotifyServer::open(Loop& loop, const std::
                                                          Callbacks callbacks) {
   std::unique_ptr<NotifyServer> server(new NotifyServer);
   server->state_ = std::make_shared<State>(loop, path, std::move(callbacks));
-  if (auto status = server->state_->listen_on(); !status) return std::unexpected(status.error());
+  if (auto status = server->state_->begin(); !status) return std::unexpected(status.error());
   return server;
 }
 
@@ -249,11 +324,20 @@ void NotifyServer::send(std::uint64_t client, const NotifyMessage& message) {
 void NotifyServer::close(std::uint64_t client) {
   state_->drop(client);
 }
+bool NotifyServer::trusted(std::uint64_t client) const {
+  return state_->serving(client) && state_->clients.at(client).trusted;
+}
 std::uint64_t NotifyServer::decode_errors() const {
   return state_->decode_errors;
 }
 std::uint64_t NotifyServer::slow_clients() const {
   return state_->slow_clients;
+}
+std::uint64_t NotifyServer::crowded_out() const {
+  return state_->crowded_out;
+}
+std::uint64_t NotifyServer::socket_lost() const {
+  return state_->socket_lost;
 }
 
 // --- client

@@ -18,10 +18,15 @@ namespace common::io {
 struct PeerCredentials {
   int pid = 0;
   unsigned uid = 0, gid = 0;
+
+  /// Root, or the user that this process runs as: may do more than look on.
+  bool trusted() const;
 };
 
 /// `closed` is called once for every client that was connected, whoever ended it (close() and a full queue as
 /// well), and always from the loop: never from within send() or close(). No callback comes from the destructor.
+/// Connections are few. When there are as many as there may be, a new one takes the place of the oldest of those that
+/// matter least: that said nothing, then that only look on or ask. A socket whose file was removed is made anew.
 class NotifyServer {
  public:
   struct Callbacks {
@@ -36,8 +41,11 @@ class NotifyServer {
   /// Nothing happens when the client has gone. A long Reply goes out in several packets.
   void send(std::uint64_t client, const NotifyMessage& message);
   void close(std::uint64_t client);
+  bool trusted(std::uint64_t client) const;  ///< by PeerCredentials
   std::uint64_t decode_errors() const;
   std::uint64_t slow_clients() const;  ///< disconnected because their queue was full
+  std::uint64_t crowded_out() const;   ///< disconnected because there were too many
+  std::uint64_t socket_lost() const;   ///< times that the file of the socket was gone
 
  private:
   NotifyServer();

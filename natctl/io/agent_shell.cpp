@@ -202,8 +202,13 @@ void AgentShell::look() {
 }
 
 void AgentShell::answer(std::uint64_t client, const common::Request& request) {
-  if (request.verb == "status")
+  if (request.verb == "status") {
     if (const auto listing = nftables_.list()) step(CountersRead{read_counters(*listing)});
+  } else if (!server_->trusted(client)) {
+    const char* const why = "not permitted: run it as root or as the user of the agent";
+    server_->send(client, common::Reply{.id = request.id, .ok = false, .error = why, .body = {}, .more = false});
+    return;
+  }
   step(RequestReceived{client, request});
 }
 

@@ -255,14 +255,21 @@ void Shell::message(std::uint64_t client, const common::NotifyMessage& message) 
                                 agents_.insert(client);
                                 if (report_) server_->send(client, *report_);
                               },
-                              [&](const common::Request& request) {
-                                if (request.verb == "status") return answer_status(client, request.id);
-                                feed(RequestReceived{client, request});
-                                turn();
-                              },
+                              [&](const common::Request& request) { answer(client, request); },
                               // The rest of the protocol is spoken with vrrpd only.
                               [](const auto&) {}},
              message);
+}
+
+void Shell::answer(std::uint64_t client, const common::Request& request) {
+  if (request.verb == "status") return answer_status(client, request.id);
+  // Whoever may open the socket may look on; to make routers work takes more.
+  if (!server_->trusted(client)) {
+    const char* const why = "not permitted: run it as root or as the user of syncd";
+    return server_->send(client, common::Reply{.id = request.id, .ok = false, .error = why, .body = {}, .more = false});
+  }
+  feed(RequestReceived{client, request});
+  turn();
 }
 
 void Shell::answer_status(std::uint64_t client, std::uint64_t id) {
@@ -277,6 +284,8 @@ void Shell::answer_status(std::uint64_t client, std::uint64_t id) {
   status.counters["io_kernel_answers_lost"] = writer.answers_lost;
   status.counters["io_notify_decode_errors"] = server_->decode_errors();
   status.counters["io_notify_slow_clients"] = server_->slow_clients();
+  status.counters["io_notify_crowded_out"] = server_->crowded_out();
+  status.counters["io_notify_socket_lost"] = server_->socket_lost();
   if (!kernel_reports_) status.reasons.emplace_back(kNoReports);
   server_->send(client,
                 common::Reply{.id = id, .ok = true, .error = {}, .body = to_json(status), .more = false});
@@ -311,15 +320,6 @@ void Shell::reload() {
   log(LogLevel::info, "reloaded", "the configuration has been read anew");
 }
 
-// --- actions ------------------------------------------------------------------------
-
-void Shell::perform(const Action& action) {
-  std::visit(common::Overload{[&](const SendNotify& a) { vrrpd_->send(a.message); },
-                              [&](const Publish& a) {
-                                report_ = a.report;
-                                for (const std::uint64_t client : agents_) server_->send(client, a.report);
-                              },
-                              [&](const StartDump& a) { dump_->start(a.dump); },
 /// Empty: it is the same, or cannot be used.
 std::vector<std::byte> Shell::changed_key(const common::SyncConfig& config) {
   if (config.key_file.empty() != key_.empty()) {
@@ -339,6 +339,15 @@ std::vector<std::byte> Shell::changed_key(const common::SyncConfig& config) {
   return std::move(*read);
 }
 
+// --- actions ------------------------------------------------------------------------
+
+void Shell::perform(const Action& action) {
+  std::visit(common::Overload{[&](const SendNotify& a) { vrrpd_->send(a.message); },
+                              [&](const Publish& a) {
+                                report_ = a.report;
+                                for (const std::uint64_t client : agents_) server_->send(client, a.report);
+                              },
+                              [&](const StartDump& a) { dump_->start(a.dump); },
                               [&](const SyncEvents& a) { syncs_.push_back({.request = a.request}); },
                               [&](const FlushKernel& a) { flushes_.push_back(a.request); },
                               [&](const SendReply& a) { server_->send(a.client, a.reply); },

@@ -54,11 +54,12 @@ class Shell {
   bool move_datagrams();
   bool move_writes();
   void message(std::uint64_t client, const common::NotifyMessage& message);
+  void answer(std::uint64_t client, const common::Request& request);
   void answer_status(std::uint64_t client, std::uint64_t id);
   void terminate();
   void reload();
-
   std::vector<std::byte> changed_key(const common::SyncConfig& config);
+
   void perform(const Action& action);
 
   common::io::Loop& loop_;

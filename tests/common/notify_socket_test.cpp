@@ -5,6 +5,7 @@
 #include <sys/un.h>
 
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <fstream>
 #include <future>
 
@@ -270,6 +271,62 @@ TEST_CASE("the socket of a dead process is replaced, a living one is not") {
   REQUIRE_FALSE(third);
   CHECK_THAT(third.error().text, Catch::Contains("is not a socket"));
   CHECK(std::filesystem::exists(w.path));
+}
+
+TEST_CASE("the crowd gives way: first who is silent, then who only looks on, never who takes part before them") {
+  World w;
+  w.serve();
+  const auto address = *socket_address(w.path);
+  const auto connect_one = [&] {
+    UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    REQUIRE(connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    return fd;
+  };
+  const auto say = [](const UniqueFd& fd, Role role) {
+    const std::string packet = encode(Hello{.role = role, .node = {}, .terms = {}});
+    REQUIRE(send(fd.get(), packet.data(), packet.size(), 0) == static_cast<ssize_t>(packet.size()));
+  };
+  std::vector<UniqueFd> crowd;
+  crowd.push_back(connect_one());
+  say(crowd[0], Role::syncd);
+  crowd.push_back(connect_one());
+  say(crowd[1], Role::observer);
+  std::size_t wanted = 2;
+  REQUIRE(w.run_until([&] {
+    if (w.ids.size() < wanted || w.received.size() < 2) return false;
+    // No more at a time than the queue of the socket takes.
+    for (int i = 0; i < 8 && wanted < 100; ++i, ++wanted) crowd.push_back(connect_one());
+    return w.ids.size() == 100;
+  }));
+  // 100 came and 64 may stay: the 36 oldest silent ones have gone.
+  CHECK(w.server->crowded_out() == 36);
+  REQUIRE(w.closed.size() == 36);
+  CHECK(w.closed.front() == w.ids[2]);
+  CHECK(w.closed.back() == w.ids[37]);
+  CHECK(w.server->trusted(w.ids[0]));
+}
+
+TEST_CASE("a socket whose file was removed is made anew, and nobody is disconnected") {
+  World w;
+  w.path = w.scratch / "run/x.sock";
+  std::filesystem::create_directory(w.scratch / "run");
+  w.serve();
+  const auto early = w.client();
+  std::unique_ptr<NotifyClient> late;
+  bool removed = false;
+  REQUIRE(w.run_until([&] {
+    if (!removed && w.client_connected == 1) {
+      removed = std::filesystem::remove_all(w.scratch / "run") == 2;
+      late = w.client();
+    }
+    return w.client_connected == 2;
+  }));
+  CHECK(w.client_closed == 0);
+  CHECK(early->connected());
+  CHECK(w.server->socket_lost() == 1);
+  struct stat status{};
+  REQUIRE(stat(w.path.c_str(), &status) == 0);
+  CHECK((status.st_mode & 07777) == 0660);
 }
 
 TEST_CASE("a socket that cannot be is refused with one line") {

@@ -43,7 +43,7 @@ std::vector<NotifyMessage> samples() {
       Prepare{.group = "MAIN-GW", .term = kTerm, .timeout_ms = 1000},
       Open{.group = "MAIN-GW", .term = kTerm, .reason = OpenReason::late_ready},
       Shut{.group = "MAIN-GW", .term = kTerm, .cause = "newer term 8@R2"},
-      Drain{.group = "MAIN-GW", .term = kTerm, .timeout_ms = -1},
+      Drain{.group = "MAIN-GW", .term = kTerm, .timeout_ms = 86400000},
       Entered{.group = "MAIN-GW",
               .state = GroupState::fault,
               .phase = Phase::yielded,
@@ -209,8 +209,10 @@ TEST_CASE("numbers out of range and unknown words are refused") {
   CHECK_THAT(with(Hello{}, "/version", 1.0), Catch::Contains("\"version\" is not an integer"));
   CHECK_THAT(with(Request{}, "/id", -1), Catch::Contains("\"id\" is not an integer of 0 or more"));
   CHECK_THAT(with(Open{}, "/term/counter", -1), Catch::Contains("\"term.counter\" is not an integer"));
-  CHECK_THAT(with(Drain{}, "/timeout_ms", 9223372036854775808u),
-             Catch::Contains("\"timeout_ms\" is not an integer"));
+  // Added to the time, more than a day would mean nothing, and a lot more would overflow.
+  for (const json& wrong : {json(9223372036854775808u), json(9223372036854775807), json(86400001), json(-1)})
+    CHECK_THAT(with(Drain{}, "/timeout_ms", wrong),
+               Catch::Contains("\"timeout_ms\" is not a number of milliseconds from 0 to a day"));
   CHECK_THAT(with(Hello{}, "/role", "boss"), Catch::Contains("\"role\" is not a word that is known"));
   CHECK_THAT(with(Open{}, "/reason", "Ready"), Catch::Contains("\"reason\" is not a word that is known"));
   CHECK_THAT(with(Open{}, "/reason", "Ready"), Catch::StartsWith("open: "));

@@ -155,7 +155,7 @@ void Shell::follow(const common::Config& config) {
 }
 
 void Shell::client_connected(ClientId client, const common::io::PeerCredentials& who) {
-  feed(ClientConnected{client, who.uid == 0 || who.uid == geteuid()});
+  feed(ClientConnected{client, who.trusted()});
 }
 
 void Shell::client_message(ClientId client, const common::NotifyMessage& message) {
@@ -170,6 +170,8 @@ void Shell::answer_status(ClientId client, const common::Request& request) {
   counters_.add_to(status.counters);
   status.counters["io_notify_decode_errors"] = server_->decode_errors();
   status.counters["io_notify_slow_clients"] = server_->slow_clients();
+  status.counters["io_notify_crowded_out"] = server_->crowded_out();
+  status.counters["io_notify_socket_lost"] = server_->socket_lost();
   server_->send(client, common::Reply{.id = request.id,
                                       .ok = true,
                                       .error = {},
