@@ -108,18 +108,17 @@ std::string events_json(const std::string& body) {
 
 std::string connection_list(const std::string& body) {
   const Json json = parse_json(body);
-  // A plain list, or one list per cache.
-  const auto lines = [](const Json& list, const std::string& before) {
-    std::string out;
-    for (const Json& item : list) out += before + shown(item) + "\n";
-    return out;
-  };
-  if (json.is_array()) return lines(json, "");
   if (!json.is_object()) return body + "\n";
   std::string out;
-  for (const auto& [name, value] : json.items())
-    out += value.is_array() ? lines(value, name + "  ") : fmt::format("{}  {}\n", name, shown(value));
-  return out;
+  for (const Json& item : array_of(json, "connections")) {
+    const bool own = text_of(item, "owner") == "own";
+    // Of our own connections all are in the kernel, or they would not be.
+    const char* where = own || field(item, "in_kernel") == true ? "" : ", not in the kernel yet";
+    out +=
+        fmt::format("{}  {:<4}  {}{}\n", text_of(item, "group"), text_of(item, "owner"), text_of(item, "flow"), where);
+  }
+  if (field(json, "more") == true) out += "and more: name a protocol, an address or a port to narrow it\n";
+  return out.empty() ? "none\n" : out;
 }
 
 Verdict verify_result(const std::string& body) {

@@ -171,6 +171,11 @@ void Engine::State::on_request(const RequestReceived& event, Time now, Actions& 
     reply.body = to_json(status(now));
   } else if (request.verb == "sync.verify") {
     return verify.start(event.client, request.id, nonces.next_u64(), link.up(now), now, out);
+  } else if (request.verb == "connections") {
+    return inquiries.list(event.client, request, out);
+  } else if (request.verb == "sync.flush") {
+    if (inquiries.forget(event.client, request, link.up(now), out)) resync(now);
+    return;
   } else if (request.verb == "sync.resync") {
     resync(now);
   } else if (request.verb == "sync.commit") {
@@ -198,14 +203,14 @@ void Engine::State::resync(Time now) {
 // -------------------------------------------------------------------------------------------------------------
 
 void Engine::State::advance_link(Time now, Actions& out) {
+  if (std::exchange(changing_key, link.changing_key()) && !changing_key)
+    out.push_back(
+        Log{Log::Level::info, "key_changed", config.peer + " has the new sync key; the old one is forgotten"});
   const common::LinkState state = link.state(now);
   if (state == link_was) return;
   const bool was_up = link_was == common::LinkState::up;
   link_was = state;
   switch (state) {
-  if (std::exchange(changing_key, link.changing_key()) && !changing_key)
-    out.push_back(
-        Log{Log::Level::info, "key_changed", config.peer + " has the new sync key; the old one is forgotten"});
     case common::LinkState::up:
       out.push_back(Log{Log::Level::info, "link_up", config.peer + " is heard on the sync link"});
       break;
@@ -265,6 +270,7 @@ void Engine::State::advance(Time now, Actions& out) {
   start_dumps(now, out);
   roles.advance(up, now, out);
   verify.advance(up, now, out);
+  inquiries.advance(out);
   auto report = peer.report(link.state(now), sender.backlog(), now);
   if (!report) return;
   if (vrrpd_connected) out.push_back(SendNotify{*report});
@@ -273,7 +279,7 @@ void Engine::State::advance(Time now, Actions& out) {
 
 std::optional<Time> Engine::State::deadline() const {
   const bool may_sweep = observer.dumped_once() && receiver.sweeping();
-  if (observer.sweeping() || may_sweep || verify.working()) return stepped_at;
+  if (observer.sweeping() || may_sweep || verify.working() || inquiries.working()) return stepped_at;
   common::Deadline at = common::earliest(link.deadline(stepped_at), peer.deadline(link.established()));
   at = common::earliest(at, commit.deadline());
   if (addresses_known && dump_for == DumpFor::nobody) at = common::earliest(at, observer.deadline());

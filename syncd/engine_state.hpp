@@ -2,6 +2,7 @@
 // The parts of the engine and how they hang together. Rules live in the parts; here is routing only.
 #include "syncd/commit.hpp"
 #include "syncd/engine.hpp"
+#include "syncd/inquiry.hpp"
 #include "syncd/link.hpp"
 #include "syncd/observer.hpp"
 #include "syncd/ownership.hpp"
@@ -25,7 +26,8 @@ struct Engine::State {
         link(config, std::move(secrets.key), nonces, store.counters, now),
         peer(store, config, now),
         roles({store, sender, receiver, commit, observer, peer}),
-        verify(store, ownership, config) {
+        verify(store, ownership, config),
+        inquiries(store) {
     configure();
   }
 
@@ -60,15 +62,16 @@ struct Engine::State {
   Peer peer;
   Roles roles;
   Verify verify;
+  Inquiries inquiries;
 
   enum class DumpFor : std::uint8_t { nobody, observer, verify } dump_for = DumpFor::nobody;
   std::uint64_t last_dump = 0;
   bool addresses_known = false;
   bool vrrpd_connected = false;
+  bool changing_key = false;
   common::LinkState link_was = common::LinkState::none;
   common::Deadline met_until;          ///< what was counted while apart decides who stays; then it is of the past
   std::uint64_t peer_incarnation = 0;
-  bool changing_key = false;
   common::Bytes payload;
   Time stepped_at{};
 };

@@ -39,7 +39,6 @@ constexpr Leaf kShow[] = {
     {"vrrp", "Groups, instances and their counters", Command::show_vrrp},
     {"sync", "The link to the other router and its counters", Command::show_sync},
     {"nat", "The table, its gates and counters", Command::show_nat},
-    {"connections", "The connections that are replicated", Command::show_connections},
     {"events", "The last changes of state and what happened when in each", Command::show_events},
 };
 
@@ -57,11 +56,11 @@ CLI::App* add_leaf(CLI::App& parent, const Leaf& leaf, Invocation& into) {
 }
 
 template <std::size_t N>
-void add_family(CLI::App& app, const char* name, const char* help, const Leaf (&leaves)[N],
-                Invocation& into) {
+CLI::App* add_family(CLI::App& app, const char* name, const char* help, const Leaf (&leaves)[N], Invocation& into) {
   CLI::App* family = app.add_subcommand(name, help);
   family->require_subcommand(1);
   for (const Leaf& leaf : leaves) add_leaf(*family, leaf, into);
+  return family;
 }
 
 void add_import(CLI::App& app, Invocation& into) {
@@ -109,7 +108,9 @@ void add_commands(CLI::App& app, Invocation& into) {
   CLI::App* release = add_leaf(
       app, {"release", "Let a router have a group back that was switched over", Command::release}, into);
   release->add_option("GROUP", into.group, "Name of the group (default: the only one)");
-  add_family(app, "show", "Details", kShow, into);
+  CLI::App* show = add_family(app, "show", "Details", kShow, into);
+  add_leaf(*show, {"connections", "The connections that are replicated", Command::show_connections}, into)
+      ->add_option("FILTER", into.filter, "Only those with this protocol, address, prefix, port, or owner (own, peer)");
   add_family(app, "sync", "The connections that the two routers share", kSync, into);
   add_family(app, "nat", "The nftables table", kNat, into);
   add_leaf(app, {"check", "Check the configuration file", Command::check}, into);

@@ -40,6 +40,7 @@ struct Invocation {
   std::vector<std::string> files;  ///< the same
   bool rewrite_masquerade = false;
   std::string addresses;  ///< "ifupdown" or "networkd": these instead of the configuration
+  std::vector<std::string> filter;  ///< of the connections to show
 };
 
 /// What to do, or the code to exit with at once: 0 after --help and --version, 2 after a mistake (what is to

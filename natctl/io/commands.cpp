@@ -45,8 +45,8 @@ std::string socket_of(const Invocation& invocation, std::string_view daemon) {
 
 common::Result<common::Reply> ask(const Invocation& invocation, std::string_view daemon, std::string verb,
                                   std::vector<std::string> arguments, Duration timeout) {
-  return common::io::ask(socket_of(invocation, daemon),
-                         {.verb = std::move(verb), .arguments = std::move(arguments)}, timeout);
+  return common::io::ask(socket_of(invocation, daemon), {.verb = std::move(verb), .arguments = std::move(arguments)},
+                         timeout);
 }
 
 Answer status_of(const Invocation& invocation, std::string_view daemon) {
@@ -87,15 +87,16 @@ int run_status(const Invocation& invocation) {
 /// Asks one daemon and prints its body in the form that is wanted.
 int show(const Invocation& invocation, std::string_view daemon, std::string verb,
          std::string (*screen)(const std::string&), std::string (*as_json)(const std::string&) = indented) {
-  const auto reply = ask(invocation, daemon, std::move(verb), {}, kActionTimeout);
+  const Duration timeout = verb == "status" ? kStatusTimeout : kActionTimeout;
+  const auto reply = ask(invocation, daemon, std::move(verb), invocation.filter, timeout);
   if (!reply) return failed(reply.error().text);
   if (!reply->ok) return failed(reply->error);
   print(invocation.json ? as_json(reply->body) : screen(reply->body));
   return 0;
 }
 
-int act(const Invocation& invocation, std::string_view daemon, std::string verb,
-        std::vector<std::string> arguments, std::string_view done) {
+int act(const Invocation& invocation, std::string_view daemon, std::string verb, std::vector<std::string> arguments,
+        std::string_view done) {
   const auto reply = ask(invocation, daemon, std::move(verb), std::move(arguments), kActionTimeout);
   if (!reply) return failed(reply.error().text);
   if (!reply->ok) return failed(reply->error);
@@ -144,8 +145,8 @@ int run_check(const Invocation& invocation) {
   }
   if (const int code = check_key(*config); code != 0) return code;
   if (invocation.json) {
-    print(fmt::format("{{\"ok\": true, \"node\": \"{}\", \"peer\": \"{}\", \"digest\": \"{}\"}}\n",
-                      config->node, config->peer, config->digest));
+    print(fmt::format("{{\"ok\": true, \"node\": \"{}\", \"peer\": \"{}\", \"digest\": \"{}\"}}\n", config->node,
+                      config->peer, config->digest));
   } else {
     print(fmt::format("{}: fine for node {}{} (digest {})\n", invocation.options.config, config->node,
                       config->peer.empty() ? "" : ", whose peer is " + config->peer, config->digest));
@@ -187,7 +188,7 @@ int run_command(const Invocation& invocation) {
     case Command::sync_resync:
       return act(invocation, "syncd", "sync.resync", {}, "everything is fetched again");
     case Command::sync_flush:
-      return act(invocation, "syncd", "sync.flush", {}, "flushed");
+      return act(invocation, "syncd", "sync.flush", {}, "forgotten, and asked for again");
     case Command::sync_commit:
       return act(invocation, "syncd", "sync.commit", {}, "committed");
     case Command::nat_check:

@@ -47,6 +47,13 @@ TEST_CASE("every command is understood") {
   }
 }
 
+TEST_CASE("connections take words to look for") {
+  const auto parsed = parse({"show", "connections", "tcp", "10.0.0.1", "--json"});
+  REQUIRE(parsed);
+  CHECK(parsed->command == Command::show_connections);
+  CHECK(parsed->filter == std::vector<std::string>{"tcp", "10.0.0.1"});
+}
+
 TEST_CASE("the common options may stand in any place") {
   const std::vector<std::vector<const char*>> lines = {
       {"--json", "--node", "R1", "--config", "c.yaml", "--run-dir", "/r", "sync", "verify"},

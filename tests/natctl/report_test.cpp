@@ -227,6 +227,17 @@ TEST_CASE("answers that are no status do not stop the report") {
   }
 }
 
+TEST_CASE("connections as lines") {
+  CHECK(connection_list(R"({"connections":[],"more":false})") == "none\n");
+  CHECK(connection_list(R"({"connections":[{"group":"G","owner":"own","in_kernel":false,"flow":"tcp a -> b"},)"
+                        R"({"group":"G","owner":"peer","in_kernel":false,"flow":"udp c -> d"},)"
+                        R"({"group":"G","owner":"peer","in_kernel":true,"flow":"udp e -> f"}],"more":true})") ==
+        "G  own   tcp a -> b\n"
+        "G  peer  udp c -> d, not in the kernel yet\n"
+        "G  peer  udp e -> f\n"
+        "and more: name a protocol, an address or a port to narrow it\n");
+}
+
 TEST_CASE("several groups with different gates") {
   Case c;
   Json second = c.vrrpd["groups"][0];
