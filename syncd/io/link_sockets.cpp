@@ -135,6 +135,7 @@ std::vector<LinkChanged> LinkSockets::follow(const Interfaces& interfaces) {
     // An interface of the same name may be another one: the socket is bound to its index.
     if (link.fd && (!there || interface->index != link.index)) close(link);
     if (there && !link.fd) open(link, i, *interface);
+    tell_trouble(link, interface);
     const bool usable = link.fd && interface->running;
     if (link.reported && usable == link.usable) continue;
     link.reported = true;
@@ -142,6 +143,24 @@ std::vector<LinkChanged> LinkSockets::follow(const Interfaces& interfaces) {
     changes.push_back({.link = i, .usable = usable});
   }
   return changes;
+}
+
+/// One line for each change, so that whoever looks for the peer in vain learns that the fault is here.
+void LinkSockets::tell_trouble(Link& link, const Interfaces::Interface* interface) {
+  const std::string& name = link.config.interface;
+  std::string trouble;
+  if (interface == nullptr)
+    trouble = "there is no interface " + name;
+  else if (!interface->addresses.contains(link.config.local))
+    trouble = name + " has no address " + link.config.local.to_string() + ": give it one, or check --node and `nodes`";
+  else if (!interface->running)
+    trouble = name + " is down or has no carrier";
+  if (trouble == link.trouble) return;
+  if (trouble.empty())
+    common::io::log(common::io::LogLevel::info, "link_usable", "sync link " + name + " can be used again");
+  else
+    common::io::log(common::io::LogLevel::warning, "link_unusable", "sync link " + name + ": " + trouble);
+  link.trouble = std::move(trouble);
 }
 
 void LinkSockets::open(Link& link, std::size_t number, const Interfaces::Interface& interface) {

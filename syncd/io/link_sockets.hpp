@@ -56,12 +56,14 @@ class LinkSockets {
     bool reported = false, usable = false;
     bool full = false;   ///< waits for the kernel to take more
     int open_error = 0;  ///< said once
+    std::string trouble;  ///< why it cannot be used; said once
     std::vector<common::Bytes> out;
   };
   struct Inbox;  ///< buffers for one portion
 
   void open(Link& link, std::size_t number, const Interfaces::Interface& interface);
   void close(Link& link);
+  static void tell_trouble(Link& link, const Interfaces::Interface* interface);
   void serve(std::size_t number, std::uint32_t events);
   void receive(std::size_t number);
   void send(Link& link);
