@@ -107,8 +107,13 @@ void Engine::State::handle(const LinkChanged& link, Context& ctx) {
   for (Entry& entry : groups) entry.group.on_link(link, ctx);
 }
 
-void Engine::State::handle(const ClientConnected& who, Context&) {
+/// Whoever says nothing looks on: `socat -u` can say no hello.
+void Engine::State::handle(const ClientConnected& who, Context& ctx) {
   participants.connected(who.client, who.may_participate);
+  common::Welcome welcome{.node = config.node, .groups = {}};
+  for (const Entry& entry : groups)
+    if (!entry.retiring) welcome.groups.push_back(entry.group.snapshot());
+  ctx.out.push_back(SendMessage{who.client, std::move(welcome)});
 }
 
 void Engine::State::handle(const ClientClosed& who, Context& ctx) {
@@ -198,10 +203,6 @@ void Engine::State::refuse(ClientId client, const std::string& why, Context& ctx
 void Engine::State::on_hello(ClientId client, const common::Hello& hello, Context& ctx) {
   const auto role = participants.hello(client, hello, ctx.out);
   if (!role) return;
-  common::Welcome welcome{.node = config.node, .groups = {}};
-  for (const Entry& entry : groups)
-    if (!entry.retiring) welcome.groups.push_back(entry.group.snapshot());
-  if (*role != Role::control) ctx.out.push_back(SendMessage{client, welcome});
   if (*role != Role::syncd && *role != Role::agent) return;
   reported.reset();  // the newcomer has not heard it
   for (Entry& entry : groups) entry.group.on_joined(*role, hello, ctx);

@@ -89,11 +89,6 @@ std::optional<ClientId> Participants::holder(Role role) const {
   return std::nullopt;
 }
 
-bool Participants::greeted(ClientId client) const {
-  const auto found = clients_.find(client);
-  return found != clients_.end() && found->second.greeted;
-}
-
 bool Participants::may_command(ClientId client) const {
   const auto found = clients_.find(client);
   return found != clients_.end() && found->second.may_participate;
@@ -105,7 +100,7 @@ void Participants::send(Role role, const common::NotifyMessage& message, Actions
 
 void Participants::broadcast(const common::NotifyMessage& message, Actions& out) const {
   for (const auto& [id, client] : clients_)
-    if (client.greeted && client.role != Role::control) out.push_back(SendMessage{id, message});
+    if (client.role != Role::control) out.push_back(SendMessage{id, message});
 }
 
 }  // namespace vrrpd

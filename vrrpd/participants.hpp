@@ -17,17 +17,16 @@ class Participants {
   void connected(ClientId client, bool may_participate);
   /// What was lost with it; none: an observer, or a stranger.
   std::optional<common::Role> closed(ClientId client);
-  /// None: refused (and CloseClient sent), or greeted twice. Welcome is sent by the caller, who knows the groups.
+  /// None: refused (and CloseClient sent), or greeted twice.
   std::optional<common::Role> hello(ClientId client, const common::Hello& hello, Actions& out);
 
   bool present(common::Role role) const { return holder(role).has_value(); }
   bool is(ClientId client, common::Role role) const { return holder(role) == client; }
-  bool greeted(ClientId client) const;
   bool may_command(ClientId client) const;
 
   /// To the participant, if it is there.
   void send(common::Role role, const common::NotifyMessage& message, Actions& out) const;
-  /// To everybody who has said hello.
+  /// To everybody but those that only came to ask.
   void broadcast(const common::NotifyMessage& message, Actions& out) const;
 
  private:

@@ -93,7 +93,11 @@ struct Bench {
   }
   Bench& connect(vrrpd::ClientId client, common::Role role, bool may = true) {
     feed(vrrpd::ClientConnected{client, may});
-    return feed(vrrpd::ClientMessage{client, common::Hello{.role = role, .node = "R1", .terms = {}}});
+    vrrpd::Actions all = actions;
+    feed(vrrpd::ClientMessage{client, common::Hello{.role = role, .node = "R1", .terms = {}}});
+    all.insert(all.end(), actions.begin(), actions.end());
+    actions = std::move(all);
+    return *this;
   }
   Bench& say(vrrpd::ClientId client, common::NotifyMessage message) {
     return feed(vrrpd::ClientMessage{client, std::move(message)});

@@ -37,6 +37,15 @@ TEST_CASE("clients: a participant without permission is sent away, an observer i
   CHECK(b.told<common::LocalReport>(4).empty());
 }
 
+TEST_CASE("clients: who says nothing looks on", "[engine]") {
+  Bench b;
+  b.feed(vrrpd::ClientConnected{4, false});
+  CHECK(b.told<common::Welcome>(4).size() == 1);
+  b.links_up().pass(5s);
+  REQUIRE_FALSE(b.told<common::Entered>(4).empty());
+  CHECK(b.told<common::Entered>(4).back().state == GroupState::master);
+}
+
 TEST_CASE("clients: messages that do not belong to a role end the connection", "[engine]") {
   Bench b(full());
   b.connect(kOther, Role::observer);
