@@ -37,7 +37,10 @@ class Peer {
   /// False: older than what we know.
   bool on_state(PeerState state);
   void on_probe(common::Time now);
-  void on_answer() { answered_ = true; }
+  void on_answer() { answered_ = true, ++answers_; }
+  /// Asks whether the peer lives: it answers at once, and answers() has changed then.
+  void ask_now(common::Time now) { probe_ = true, tell_now(now); }
+  std::uint64_t answers() const { return answers_; }
   const GroupState* said(const Group& group) const;
   /// The peer has been told that this node takes the group over.
   bool claimed(const Group& group) const;
@@ -74,6 +77,7 @@ class Peer {
   std::vector<Stated> local_;
   common::Time tell_at_;
   bool probe_ = false, answer_ = false, answered_ = false;
+  std::uint64_t answers_ = 0;
   std::optional<PeerState> said_;
   std::uint64_t newest_serial_ = 0, last_serial_ = 0;   ///< of the peer's states; of ours
   std::uint64_t said_changes_ = 0;

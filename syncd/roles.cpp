@@ -200,6 +200,8 @@ void Roles::on_drain(const common::Drain& drain, bool link_up, Time now, Actions
     return finish_drain(drains_.size() - 1, false, "this node is not the master", now, out);
   if (!link_up || !group->stream.followed)
     return finish_drain(drains_.size() - 1, false, "no peer takes the connections", now, out);
+  drains_.back().answers = parts_.peer.answers();
+  parts_.peer.ask_now(now);
   out.push_back(SyncEvents{last_request_});
 }
 
@@ -229,15 +231,17 @@ void Roles::advance(bool link_up, Time now, Actions& out) {
     const Draining& draining = drains_[i];
     const Group& group = parts_.store.groups[draining.group];
     const bool whole = group.stream.all_sent && parts_.observer.in_step();
-    if (draining.passed && whole)
+    const bool lives = draining.answers != parts_.peer.answers();
+    if (draining.passed && whole && lives)
       finish_drain(i, true, {}, now, out);
     else if (!link_up || !group.stream.followed)
       finish_drain(i, false, "the peer was lost", now, out);
     else if (draining.until <= now)
       finish_drain(
           i, false,
-          draining.passed ? "the peer does not have all connections yet" : "the peer has not confirmed in time", now,
-          out);
+          draining.passed && lives ? "the peer does not have all connections yet"
+                                   : "the peer has not confirmed in time",
+          now, out);
   }
   for (Takeover& takeover : takeovers_)
     if (!takeover.flipped && takeover.synced && !peer_still_drains(takeover, link_up, now)) flip(takeover, now, out);

@@ -62,6 +62,8 @@ class Roles {
     std::uint64_t request = 0;
     Sender::Mark mark = 0;
     bool passed = false;
+    /// Of the peer, when it was asked whether it lives. It may hold everything and have died since.
+    std::optional<std::uint64_t> answers;
   };
 
   void on_prepare(const common::Prepare& prepare, common::Time now, Actions& out);

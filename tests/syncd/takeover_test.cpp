@@ -131,6 +131,21 @@ TEST_CASE("drain without a peer, without mastership, in an old term") {
   CHECK(p.box[0].messages<common::Drained>().at(1).detail == "no peer takes the connections");
 }
 
+TEST_CASE("a drain is not confirmed by what a peer that has died since acknowledged") {
+  Pair p;
+  p.start_both();
+  for (unsigned n = 0; n < 100; ++n) p.box[0].kernel.put(flow(n), p.now);
+  p.run(100ms);
+  p.kill(1);
+  p.run(10ms);  // less than it takes to be missed
+  REQUIRE(p.box[0].report.link == common::LinkState::up);
+  p.box[0].told.clear();
+  p.notify(0, common::Drain{.group = "MAIN-GW", .term = {1, "R1"}, .timeout_ms = 100});
+  p.run(150ms);
+  REQUIRE(p.box[0].told.size() == 1);
+  CHECK_FALSE(std::get<common::Drained>(p.box[0].told[0]).confirmed);
+}
+
 TEST_CASE("both routers lose their carrier: nothing is lost, whoever claims then") {
   const int who = GENERATE(0, 1);
   Pair p;
