@@ -240,6 +240,11 @@ void Group::expire_timers(Context& ctx) {
 
 void Group::release(Ticket ticket, Context& ctx) {
   held_ = false;
+  // A wish that still waits for the other router is withdrawn as well, or it would be granted later and hold that one.
+  if (by_operator_) {
+    reply(false, "withdrawn by natctl release", ctx);
+    requesting_ = by_operator_ = false;
+  }
   store(ctx);
   ticket_ = ticket;
   reply(true, {}, ctx);
