@@ -25,7 +25,7 @@ BROKEN = (
         "10.10.0.301/24",
         "is not an IP address",
     ),
-    ("priority: 200,", "priority: 300,", "300", "from 1 to 254"),
+    ("priority: 200,", "priority: 300,", "300", "from 1 to 255"),
     ("sync_address: 10.10.10.3", "sync_address: 10.10.10.2", None, "both nodes have 10.10.10.2 on eth1"),
     ("groups: [MAIN-GW]", "groups: [MAIN-GX]", "MAIN-GX", "did you mean 'MAIN-GW'?"),
     ("commit: continuous", "commit: sometimes", "sometimes", "continuous"),
