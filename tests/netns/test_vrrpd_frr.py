@@ -86,7 +86,7 @@ def test_nopreempt():
     ours.start()
     ours.wait("master")
     theirs.start()
-    wait_until(lambda: theirs.state() in ("Backup", "Master"), 10, "FRR is in the election")
+    wait_until(lambda: theirs.state() in ("Backup", "Master"), 30, "FRR is in the election")
     time.sleep(1)
     states = f"ours {ours.state()}, FRR {theirs.state()}"
     require(ours.state() == "master" and theirs.is_backup(), f"FRR preempted although told not to: {states}")
