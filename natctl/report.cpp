@@ -13,6 +13,11 @@ namespace {
 
 using Reasons = std::vector<std::string>;
 
+/// No reason against a failover: the old program does its work as before.
+constexpr const char* kRestartDue =
+    "vrrpd has been upgraded and still runs as it was: restart it, the router in backup first "
+    "(systemctl restart steadynat-vrrpd)";
+
 void add(Reasons& reasons, std::string reason) {
   if (!reason.empty() && std::ranges::find(reasons, reason) == reasons.end())
     reasons.push_back(std::move(reason));
@@ -206,6 +211,7 @@ std::string screen(const std::string& node, const Parts& parts, const Reasons& r
   std::string out =
       fmt::format("{}  {}\n", node, reasons.empty() ? "ready to fail over" : "NOT ready to fail over");
   for (const std::string& reason : reasons) out += "  - " + reason + "\n";
+  if (flag_of(parts.vrrpd, "restart_due")) out += std::string("  ") + kRestartDue + "\n";
   for (const Json& group : array_of(parts.vrrpd, "groups")) out += group_text(group);
   if (!parts.syncd.is_null()) out += sync_line(parts.syncd);
   if (!parts.agent.is_null()) out += nat_line(parts.agent);
@@ -232,7 +238,7 @@ Report make_status(const Answers& answers) {
   json["groups"] = groups_json(parts.vrrpd);
   json["sync"] = sync_json(parts.syncd);
   json["nat"] = nat_json(parts.agent);
-  for (const char* name : {"link", "peer_alive", "counters"})
+  for (const char* name : {"link", "peer_alive", "restart_due", "counters"})
     if (const Json& value = field(parts.vrrpd, name); !value.is_null()) json[name] = value;
   return {dump(json, 2) + "\n", screen(node, parts, reasons),
           silent            ? kNoAnswer

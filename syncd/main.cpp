@@ -17,11 +17,7 @@ int run(int argc, const char* const* argv) {
   common::io::log_open("syncd", options->debug);
   auto config = common::io::load_config(*options);
   if (!config) return common::io::kExitUsage;
-  if (!config->sync) {
-    std::fprintf(stderr, "%s: has no section `sync`, so there is nothing for syncd to do\n",
-                 options->config.c_str());
-    return common::io::kExitUsage;
-  }
+  if (!config->sync) return common::io::exit_without_section(*options, "sync", "syncd");
   std::vector<std::byte> key;
   if (!config->sync->key_file.empty()) {
     auto read = common::io::read_key_file(config->sync->key_file);

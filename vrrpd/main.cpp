@@ -21,11 +21,7 @@ int run(int argc, const char* const* argv) {
   common::io::log_open("vrrpd", options->debug);
   auto config = common::io::load_config(*options);
   if (!config) return common::io::kExitUsage;
-  if (!config->vrrp) {
-    std::fprintf(stderr, "%s: has no section `vrrp`, so there is nothing for vrrpd to do\n",
-                 options->config.c_str());
-    return common::io::kExitUsage;
-  }
+  if (!config->vrrp) return common::io::exit_without_section(*options, "vrrp", "vrrpd");
   const auto status = vrrpd::io::read_passwords(*config);
   if (!status) {
     std::fprintf(stderr, "%s\n", status.error().text.c_str());

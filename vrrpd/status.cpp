@@ -73,6 +73,7 @@ std::string to_json(const Status& status, const Wall& wall) {
                   {"peer_alive", status.peer_alive},
                   {"syncd_connected", status.syncd_connected},
                   {"agent_connected", status.agent_connected},
+                  {"restart_due", status.restart_due},
                   {"counters", status.counters}};
   // Causes may quote what came from outside: bytes that are no UTF-8 must not make the status unreadable.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);

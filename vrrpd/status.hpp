@@ -57,6 +57,7 @@ struct Status {
   common::LinkState link = common::LinkState::none;
   bool peer_alive = false;
   bool syncd_connected = false, agent_connected = false;
+  bool restart_due = false;  ///< the program has been upgraded under this process
   std::map<std::string, std::uint64_t> counters;
 };
 

@@ -1,6 +1,7 @@
 #include "common/io/daemon.hpp"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sched.h>
 #include <sodium.h>
 #include <sys/mman.h>
@@ -58,6 +59,12 @@ std::string host_name() {
   return name.data();
 }
 
+/// The user that we run as, as chown takes it.
+std::string user_name() {
+  const passwd* entry = getpwuid(geteuid());
+  return entry != nullptr ? entry->pw_name : std::to_string(geteuid());
+}
+
 void print(const std::string& line) {
   std::fprintf(stderr, "%s\n", line.c_str());
 }
@@ -108,6 +115,12 @@ Status prepare_run_dir(const std::string& run_dir) {
   std::filesystem::create_directories(state, error);
   if (error) return fail(run_dir + ": cannot be created: " + error.message(), error.value());
   // The lists in it decide what is removed after a crash: nobody else may write them.
+  struct stat status{};
+  if (stat(state.c_str(), &status) != 0) return fail_on(state, errno);
+  if (geteuid() != 0 && status.st_uid != geteuid())
+    return fail(
+        run_dir + ": belongs to another user: a daemon ran here as root? run: chown -R " + user_name() + ": " + run_dir,
+        EPERM);
   if (chmod(state.c_str(), 0700) != 0) return fail_on(state, errno);
   if (access(run_dir.c_str(), W_OK) != 0) return fail_on(run_dir, errno);
   return {};
@@ -143,6 +156,10 @@ std::optional<std::string> read_file(const std::string& path) {
 
 Result<std::string> read_secret(const std::string& path, const std::string& what, const std::string& advice) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd && errno == EACCES)
+    return fail(path + ": " + what + ": may not be read by user " + user_name() + "; run: chown " + user_name() + " " +
+                    path,
+                EACCES);
   if (!fd) return fail(path + ": " + what + ": " + std::strerror(errno) + "; " + advice, errno);
   struct stat status{};
   if (fstat(fd.get(), &status) != 0) return fail_on(path, errno);
@@ -182,6 +199,13 @@ void notify_status(const std::string& text) {
   sd_notifyf(0, "STATUS=%s", text.c_str());
 }
 
+bool program_replaced() {
+  std::error_code error;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
+  // The kernel's word for a file whose last name is gone: the package manager renames the new one over it.
+  return !error && program.native().ends_with(" (deleted)");
+}
+
 void start_watchdog(Loop& loop) {
   loop.start_watchdog();
 }
@@ -195,7 +219,8 @@ void prefer_real_time(int priority) {
 }
 
 void lock_memory() {
-  // With MCL_FUTURE and a limit, memory runs out at the limit instead of at the end of the machine's.
+  // With MCL_FUTURE and a limit, memory runs out at the limit instead of at the end of the machine's. An ordinary user
+  // may ask for no more than it has been given, which need not be less.
   const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
   if (setrlimit(RLIMIT_MEMLOCK, &unlimited) != 0 || mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
     log(LogLevel::warning, "", std::string("memory is not locked: ") + std::strerror(errno));

@@ -14,6 +14,7 @@ struct DaemonOptions {
   std::string node;                         ///< empty: the host name
   std::string run_dir = "/run/steadynat";
   bool check = false;
+  bool if_configured = false;  ///< end with 0 when the file has no section for this program
   bool debug = false;
 };
 
@@ -28,6 +29,9 @@ std::optional<std::string> read_file(const std::string& path);
 Result<std::string> read_secret(const std::string& path, const std::string& what, const std::string& advice);
 /// 32 bytes from base64. Refuses a file that group or others can read, with the chmod to run.
 Result<std::vector<std::byte>> read_key_file(const std::string& path);
+
+/// True when the file of this program has been replaced since it was started: an upgrade waits for a restart.
+bool program_replaced();
 
 void notify_ready();
 void notify_stopping();

@@ -18,4 +18,8 @@ std::string_view version();
 std::expected<DaemonOptions, int> parse_daemon_options(int argc, const char* const* argv,
                                                        std::string_view program, std::string_view purpose);
 
+/// Says that the file has no such section; the code to exit with. Under systemd, readiness is reported before an end
+/// that is none of failure.
+int exit_without_section(const DaemonOptions& options, std::string_view section, std::string_view program);
+
 }  // namespace common::io

@@ -9,6 +9,7 @@
 
 #include "common/io/options.hpp"
 #include "common/settings.hpp"
+#include "natctl/io/completion.hpp"
 
 namespace natctl::io {
 namespace {
@@ -116,6 +117,13 @@ void add_commands(CLI::App& app, Invocation& into) {
   add_leaf(app, {"check", "Check the configuration file", Command::check}, into);
   add_import(app, into);
   add_leaf(app, {"keygen", "Print a fresh key for the sync link", Command::keygen}, into);
+  CLI::App* completion = app.add_subcommand("completion", "Print a script for the shell that completes these commands");
+  completion->require_subcommand(1);
+  CLI::App* bash = add_leaf(*completion, {"bash", "For bash", Command::completion}, into);
+  bash->callback([&app, &into] {
+    into.command = Command::completion;
+    into.script = bash_completion(app);
+  });
   CLI::App* agent =
       add_leaf(app, {"agent", "Keep the nftables table, in the foreground", Command::agent}, into);
   agent->add_flag("--check", into.options.check, "Check the configuration and exit");

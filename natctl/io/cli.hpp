@@ -28,6 +28,7 @@ enum class Command {
   show_connections,
   show_events,
   import_files,
+  completion,
 };
 
 struct Invocation {
@@ -41,6 +42,7 @@ struct Invocation {
   bool rewrite_masquerade = false;
   std::string addresses;  ///< "ifupdown" or "networkd": these instead of the configuration
   std::vector<std::string> filter;  ///< of the connections to show
+  std::string script;  ///< completion: what is to be printed
 };
 
 /// What to do, or the code to exit with at once: 0 after --help and --version, 2 after a mistake (what is to

@@ -177,6 +177,9 @@ int run_command(const Invocation& invocation) {
       return run_status(invocation);
     case Command::check:
       return run_check(invocation);
+    case Command::completion:
+      print(invocation.script);
+      return 0;
     case Command::keygen:
       return run_keygen();
     case Command::switchover:

@@ -70,7 +70,10 @@ Status Nftables::execute(const std::string& text) {
   const int result = nft_run_cmd_from_buffer(context_->handle, text.c_str());
   const std::string said = nft_ctx_get_error_buffer(context_->handle);
   if (result == 0) return {};
-  std::string line = geteuid() == 0 ? one_line(said) : one_line(said) + " (run as root)";
+  std::string line = one_line(said);
+  // Whoever lacks the right hears of it as of any other failure.
+  if (geteuid() != 0 && line.find(std::strerror(EPERM)) != std::string::npos)
+    line += " (run as root, or with CAP_NET_ADMIN)";
   if (++errors_ % kErrorsPerContext == 0) context_ = std::make_unique<Context>();
   return fail(std::move(line));
 }

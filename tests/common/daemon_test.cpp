@@ -237,6 +237,26 @@ TEST_CASE("real time is taken where it is given, and its lack is a warning") {
   CHECK((WEXITSTATUS(status) == 1) != warned);
 }
 
+TEST_CASE("a program without a section of its own has failed, unless it was told that this may be") {
+  Scratch scratch;
+  const Stderr err(scratch / "err");
+  DaemonOptions options{.config = "/c"};
+  CHECK(exit_without_section(options, "sync", "syncd") == kExitUsage);
+  CHECK_THAT(err.text(), Catch::Contains("/c: has no section `sync`"));
+  options.if_configured = true;
+  CHECK(exit_without_section(options, "sync", "syncd") == 0);
+}
+
+TEST_CASE("a program knows when its file has been replaced") {
+  CHECK_FALSE(program_replaced());
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe");
+  const std::string aside = program + ".aside";
+  // What a package manager does: another file gets the name, and the old one loses its last.
+  std::filesystem::copy_file(program, aside, std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::rename(aside, program);
+  CHECK(program_replaced());
+}
+
 TEST_CASE("a log line is one line, whatever is in it") {
   Scratch scratch;
   unsetenv("JOURNAL_STREAM");
@@ -304,6 +324,7 @@ TEST_CASE("the options of the daemons") {
   CHECK(all->run_dir == "/x");
   CHECK(all->check);
   CHECK(all->debug);
+  CHECK_FALSE(all->if_configured);
 
   Scratch scratch;
   const Stderr err(scratch / "err");

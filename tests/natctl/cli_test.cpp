@@ -121,3 +121,12 @@ TEST_CASE("bad usage exits with 2, help and version with 0") {
     CHECK(parsed.error() == 0);
   }
 }
+
+TEST_CASE("the completion for bash knows every command and its options") {
+  const auto parsed = parse({"completion", "bash"});
+  REQUIRE(parsed);
+  CHECK(parsed->command == Command::completion);
+  CHECK_THAT(parsed->script, Catch::Contains("'natctl sync') words='verify resync flush commit'"));
+  CHECK_THAT(parsed->script, Catch::Contains("'natctl switchover') words='' options='--help --force'"));
+  CHECK_THAT(parsed->script, Catch::Contains("--config|--node|--run-dir) ((++i))"));
+}

@@ -238,6 +238,16 @@ TEST_CASE("connections as lines") {
         "and more: name a protocol, an address or a port to narrow it\n");
 }
 
+TEST_CASE("a vrrpd that was upgraded under its own feet is said to need a restart, and stays ready") {
+  Case c;
+  CHECK(c.report().text.find("restart it") == std::string::npos);
+  c.vrrpd["restart_due"] = true;
+  const Report report = c.report();
+  CHECK_THAT(report.text, Catch::Contains("systemctl restart steadynat-vrrpd"));
+  CHECK(report.exit_code == 0);
+  CHECK(Json::parse(report.json)["restart_due"] == true);
+}
+
 TEST_CASE("several groups with different gates") {
   Case c;
   Json second = c.vrrpd["groups"][0];

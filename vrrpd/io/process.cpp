@@ -5,6 +5,7 @@
 #include <linux/close_range.h>
 #include <pwd.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -81,8 +82,13 @@ common::Status execute(const Command& command, char* const* argv, char* const* e
     if (!found) return std::unexpected(found.error());
     user = std::move(*found);
   }
-  if (user && !become(*user))
-    return fail("cannot become user " + command.user + ": " + std::strerror(errno), errno);
+  // Being that user already needs no right.
+  if (user && user->uid != geteuid() && !become(*user))
+    return fail("cannot become user " + command.user + ": " + std::strerror(errno) +
+                    "; vrrpd needs CAP_SETUID and CAP_SETGID for that, see HOOKS in vrrpd(8)",
+                errno);
+  // What vrrpd may do to the network is not for its scripts.
+  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   execve(argv[0], argv, envp);
   return fail(command.path + ": " + std::strerror(errno), errno);
 }

@@ -168,6 +168,7 @@ void Shell::client_message(ClientId client, const common::NotifyMessage& message
 void Shell::answer_status(ClientId client, const common::Request& request) {
   Status status = engine_->status(common::io::now());
   counters_.add_to(status.counters);
+  status.restart_due = common::io::program_replaced();
   status.counters["io_notify_decode_errors"] = server_->decode_errors();
   status.counters["io_notify_slow_clients"] = server_->slow_clients();
   status.counters["io_notify_crowded_out"] = server_->crowded_out();
