@@ -192,6 +192,20 @@ std::string group_text(const Json& group) {
   return out;
 }
 
+/// The other router, as its own words came over the link.
+std::string peer_text(const Json& syncd) {
+  std::string out;
+  for (const Json& group : array_of(syncd, "peer_groups")) {
+    const std::string phase = text_of(group, "phase");
+    out += fmt::format("{}  {}{}{}  on {}  priority {:.0f}  {}\n", text_of(group, "name"),
+                       upper(text_of(group, "state")),
+                       phase == "idle" ? "" : " (" + phase + ")", flag_of(group, "held") ? " held" : "",
+                       text_of(syncd, "peer"), number_of(group, "priority"),
+                       flag_of(group, "complete") ? "has all connections" : "lacks connections");
+  }
+  return out;
+}
+
 std::string sync_line(const Json& syncd) {
   const std::string peer = text_of(syncd, "peer");
   return fmt::format(
@@ -213,7 +227,7 @@ std::string screen(const std::string& node, const Parts& parts, const Reasons& r
   for (const std::string& reason : reasons) out += "  - " + reason + "\n";
   if (flag_of(parts.vrrpd, "restart_due")) out += std::string("  ") + kRestartDue + "\n";
   for (const Json& group : array_of(parts.vrrpd, "groups")) out += group_text(group);
-  if (!parts.syncd.is_null()) out += sync_line(parts.syncd);
+  if (!parts.syncd.is_null()) out += peer_text(parts.syncd) + sync_line(parts.syncd);
   if (!parts.agent.is_null()) out += nat_line(parts.agent);
   return out;
 }

@@ -18,6 +18,7 @@ Status Engine::State::status(Time now) const {
   s.config_differs = peer.config_differs();
   s.counters = store.counters.named();
   const bool up = s.link == common::LinkState::up;
+  if (up) s.peer_groups = peer.groups();
   bool whole = true;
   if (s.link == common::LinkState::none)
     s.reasons.push_back("no sync link is configured");

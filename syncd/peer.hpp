@@ -50,6 +50,8 @@ class Peer {
   /// A report that is due now, because something changed, a probe was answered, or time has passed.
   std::optional<common::PeerReport> report(common::LinkState link, std::uint64_t backlog, common::Time now);
   void report_at_once() { answered_ = true; }
+  /// What the peer's vrrpd says of its groups, as far as it is known.
+  std::vector<common::GroupReport> groups() const { return make_report(common::LinkState::none, 0).groups; }
 
   /// can_tell: there is a session to tell anything in.
   common::Deadline deadline(bool can_tell) const;

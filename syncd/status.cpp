@@ -21,6 +21,14 @@ std::string_view to_string(SyncState state) {
 
 std::string to_json(const Status& status) {
   using Json = nlohmann::ordered_json;
+  Json groups = Json::array();
+  for (const common::GroupReport& group : status.peer_groups)
+    groups.push_back({{"name", group.group},
+                      {"state", common::to_string(group.state)},
+                      {"phase", common::to_string(group.phase)},
+                      {"priority", group.priority},
+                      {"complete", group.complete},
+                      {"held", group.held}});
   const Json json{{"state", to_string(status.state)},
                   {"peer", status.peer},
                   {"link", common::to_string(status.link)},
@@ -31,6 +39,7 @@ std::string to_json(const Status& status) {
                   {"committed_flows", status.committed_flows},
                   {"memory_bytes", status.memory_bytes},
                   {"config_differs", status.config_differs},
+                  {"peer_groups", std::move(groups)},
                   {"reasons", status.reasons},
                   {"counters", status.counters}};
   // The peer's name comes from outside: bytes that are no UTF-8 must not make the status unreadable.

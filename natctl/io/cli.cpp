@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <vector>
 
 #include "common/io/options.hpp"
@@ -97,6 +98,24 @@ void add_options(CLI::App& app, Invocation& into) {
   app.set_version_flag("--version", "natctl " + std::string(common::io::version()));
 }
 
+/// What looks and changes nothing.
+void add_observing(CLI::App& app, Invocation& into) {
+  CLI::App* config = app.add_subcommand("config", "The configuration file");
+  config->require_subcommand(1);
+  add_leaf(*config, {"check", "Check the configuration file", Command::check}, into);
+  add_leaf(*config, {"dump", "What the file says for this router, with all defaults", Command::config_dump}, into);
+  add_leaf(*config, {"diff", "What another file says otherwise; without one: does the other router's differ?",
+                     Command::config_diff},
+           into)
+      ->add_option("FILE", into.files, "The other file, such as a copy of the other router's")
+      ->expected(1);
+  CLI::App* metrics = add_leaf(app, {"metrics", "The state in Prometheus' text format", Command::metrics}, into);
+  metrics->add_option("--textfile", into.textfile, "Write it there, for node_exporter's textfile collector")
+      ->type_name("FILE");
+  metrics->add_option("--listen", into.listen, "Serve it over HTTP on a loopback address, such as 127.0.0.1:9781")
+      ->type_name("ADDRESS:PORT");
+}
+
 void add_commands(CLI::App& app, Invocation& into) {
   add_leaf(
       app,
@@ -115,6 +134,7 @@ void add_commands(CLI::App& app, Invocation& into) {
   add_family(app, "sync", "The connections that the two routers share", kSync, into);
   add_family(app, "nat", "The nftables table", kNat, into);
   add_leaf(app, {"check", "Check the configuration file", Command::check}, into);
+  add_observing(app, into);
   add_import(app, into);
   add_leaf(app, {"keygen", "Print a fresh key for the sync link", Command::keygen}, into);
   CLI::App* completion = app.add_subcommand("completion", "Print a script for the shell that completes these commands");
@@ -130,6 +150,16 @@ void add_commands(CLI::App& app, Invocation& into) {
   agent->add_flag("--debug", into.options.debug, "Log more");
 }
 
+bool takes_value(std::string_view option) {
+  return option == "--config" || option == "--node" || option == "--run-dir";
+}
+
+std::vector<std::string_view> names_below(CLI::App& app) {
+  std::vector<std::string_view> names;
+  for (CLI::App* sub : app.get_subcommands([](CLI::App*) { return true; })) names.push_back(sub->get_name());
+  return names;
+}
+
 std::string enumerate(const std::vector<std::string_view>& words) {
   std::string all;
   for (const std::string_view word : words) all += (all.empty() ? "" : ", ") + std::string(word);
@@ -137,24 +167,16 @@ std::string enumerate(const std::vector<std::string_view>& words) {
 }
 
 /// Says which word was not understood, or what may follow: CLI11 only says that a command is missing.
-std::string explain(CLI::App& app, int argc, const char* const* argv, const std::string& otherwise) {
+std::string explain(CLI::App& app, const std::vector<std::string>& words, const std::string& otherwise) {
   CLI::App* at = &app;
   std::string path = "natctl";
-  std::vector<std::string_view> names;
-  const auto enter = [&](CLI::App* next) {
-    at = next;
-    names.clear();
-    for (CLI::App* sub : at->get_subcommands([](CLI::App*) { return true; }))
-      names.push_back(sub->get_name());
-  };
-  enter(&app);
+  std::vector<std::string_view> names = names_below(app);
   bool all_known = true;
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    const bool takes_value = word == "--config" || word == "--node" || word == "--run-dir";
-    if (takes_value) ++i;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string& word = words[i];
     if (word.starts_with("-")) {
-      all_known = all_known && (takes_value || word == "--json");
+      all_known = all_known && (takes_value(word) || word == "--json");
+      if (takes_value(word)) ++i;
       continue;
     }
     if (names.empty()) return otherwise;
@@ -163,7 +185,8 @@ std::string explain(CLI::App& app, int argc, const char* const* argv, const std:
       return fmt::format("{}: unknown command {}{}", path, common::quoted(word),
                          hint.empty() ? "; there are " + enumerate(names) : hint);
     }
-    enter(at->get_subcommand(word));
+    at = at->get_subcommand(word);
+    names = names_below(*at);
     path += " " + word;
   }
   return names.empty() || !all_known
@@ -171,27 +194,63 @@ std::string explain(CLI::App& app, int argc, const char* const* argv, const std:
              : fmt::format("{}: a command is missing; one of {}", path, enumerate(names));
 }
 
+/// Writes words of commands out that were cut short. A line that says of which several a word may be one; none when all
+/// is well or the word is of no command at all, which is said later.
+std::optional<std::string> write_out(CLI::App& app, std::vector<std::string>& words) {
+  CLI::App* at = &app;
+  std::string path = "natctl";
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (takes_value(words[i])) ++i;
+    if (i >= words.size() || words[i].starts_with("-")) continue;
+    if (i > 0 && takes_value(words[i - 1])) continue;
+    std::vector<std::string_view> fitting;
+    for (const std::string_view name : names_below(*at)) {
+      if (name == words[i]) {
+        fitting = {name};
+        break;
+      }
+      if (name.starts_with(words[i])) fitting.push_back(name);
+    }
+    if (fitting.empty()) return std::nullopt;
+    if (fitting.size() > 1)
+      return fmt::format("{}: {} may be {}", path, common::quoted(words[i]), enumerate(fitting));
+    words[i] = fitting.front();
+    at = at->get_subcommand(words[i]);
+    path += " " + words[i];
+  }
+  return std::nullopt;
+}
+
+void build(CLI::App& app, Invocation& into) {
+  app.fallthrough();
+  app.require_subcommand(1);
+  add_options(app, into);
+  add_commands(app, into);
+}
+
+int refused(const std::string& line) {
+  std::fprintf(stderr, "%s\nnatctl --help lists the commands.\n", line.c_str());
+  return common::io::kExitUsage;
+}
+
 }  // namespace
 
 std::expected<Invocation, int> parse_command_line(int argc, const char* const* argv) {
   Invocation result;
   CLI::App app{kPurpose, "natctl"};
-  app.fallthrough();
-  app.require_subcommand(1);
-  add_options(app, result);
-  add_commands(app, result);
+  build(app, result);
   if (argc <= 1) {
     std::fputs(app.help().c_str(), stderr);
     return std::unexpected(common::io::kExitUsage);
   }
+  std::vector<std::string> words(argv + 1, argv + argc);
+  if (const auto unclear = write_out(app, words)) return std::unexpected(refused(*unclear));
   try {
-    app.parse(argc, argv);
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));  // CLI11 takes them from the end
   } catch (const CLI::Success& help_or_version) {
     return std::unexpected(app.exit(help_or_version));
   } catch (const CLI::ParseError& error) {
-    const std::string line = explain(app, argc, argv, std::string("natctl: ") + error.what());
-    std::fprintf(stderr, "%s\nnatctl --help lists the commands.\n", line.c_str());
-    return std::unexpected(common::io::kExitUsage);
+    return std::unexpected(refused(explain(app, words, std::string("natctl: ") + error.what())));
   }
   return result;
 }

@@ -28,6 +28,9 @@ enum class Command {
   show_connections,
   show_events,
   import_files,
+  config_dump,
+  config_diff,
+  metrics,
   completion,
 };
 
@@ -40,6 +43,8 @@ struct Invocation {
   std::string dialect;             ///< of the files to import
   std::vector<std::string> files;  ///< the same
   bool rewrite_masquerade = false;
+  std::string textfile;   ///< metrics go there instead of to the standard output
+  std::string listen;     ///< metrics are served there
   std::string addresses;  ///< "ifupdown" or "networkd": these instead of the configuration
   std::vector<std::string> filter;  ///< of the connections to show
   std::string script;  ///< completion: what is to be printed
@@ -47,6 +52,7 @@ struct Invocation {
 
 /// What to do, or the code to exit with at once: 0 after --help and --version, 2 after a mistake (what is to
 /// be said has been printed).
+/// Words of commands may be cut short as long as only one begins so: "sh vr".
 std::expected<Invocation, int> parse_command_line(int argc, const char* const* argv);
 
 }  // namespace natctl::io

@@ -12,6 +12,7 @@
 
 #include "common/io/notify_socket.hpp"
 #include "common/io/options.hpp"
+#include "natctl/io/config_commands.hpp"
 #include "natctl/io/import_command.hpp"
 #include "natctl/io/nat_commands.hpp"
 #include "natctl/report.hpp"
@@ -68,7 +69,7 @@ std::optional<common::Config> quiet_config(const Invocation& invocation, const s
   return common::parse_config(*text, invocation.options.config, node).config;
 }
 
-int run_status(const Invocation& invocation) {
+Answers ask_all(const Invocation& invocation) {
   Answers answers;
   answers.node = invocation.options.node.empty() ? host_name() : invocation.options.node;
   if (const auto config = quiet_config(invocation, answers.node)) {
@@ -79,7 +80,11 @@ int run_status(const Invocation& invocation) {
   answers.vrrpd = status_of(invocation, "vrrpd");
   answers.syncd = status_of(invocation, "syncd");
   answers.agent = status_of(invocation, "agent");
-  const Report report = make_status(answers);
+  return answers;
+}
+
+int run_status(const Invocation& invocation) {
+  const Report report = make_status(ask_all(invocation));
   print(invocation.json ? report.json : report.text);
   return report.exit_code;
 }
@@ -212,6 +217,12 @@ int run_command(const Invocation& invocation) {
       return show(invocation, "vrrpd", "status", event_list, events_json);
     case Command::import_files:
       return run_import(invocation);
+    case Command::config_dump:
+      return config_dump(invocation);
+    case Command::config_diff:
+      return config_diff(invocation);
+    case Command::metrics:
+      return run_metrics(invocation, ask_all);
   }
   return failed("the agent is not run from here");
 }

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "common/io/notify_socket.hpp"
 #include "common/io/options.hpp"
 #include "natctl/io/nftables.hpp"
+#include "natctl/line_diff.hpp"
 #include "natctl/nft.hpp"
 #include "natctl/ruleset.hpp"
 
@@ -40,9 +42,20 @@ int nat_check(const Invocation& invocation) {
     std::fprintf(stderr, "%s: %s\n", invocation.options.config.c_str(), ruleset.error().text.c_str());
     return common::io::kExitUsage;
   }
-  if (const auto tried = Nftables().check(render_table(*ruleset, {})); !tried)
-    return failed("the kernel would refuse the table: " + tried.error().text);
-  return done(invocation, fmt::format("{}: the kernel would take the table", invocation.options.config));
+  // With the gates as they stand: whether one is open is not what was asked.
+  const auto listing = Nftables().list();
+  const auto in_force = Nftables().list_text();
+  if (!listing || !in_force) return failed(listing ? in_force.error().text : listing.error().text);
+  const auto wanted = as_listed(render_table(*ruleset, read_gates(*listing).value_or(GateStates{})));
+  if (!wanted) return failed("the kernel would refuse the table: " + wanted.error().text);
+  const std::string diff = line_diff(*in_force, *wanted);
+  if (invocation.json) {
+    std::puts(nlohmann::json{{"ok", true}, {"changes", !diff.empty()}, {"diff", diff}}.dump(2).c_str());
+    return 0;
+  }
+  std::fputs(diff.c_str(), stdout);
+  return done(invocation, fmt::format("{}: the kernel would take the table{}", invocation.options.config,
+                                      diff.empty() ? "; nothing would change" : ""));
 }
 
 int nat_clear(const Invocation& invocation) {

@@ -1,11 +1,14 @@
 #include "natctl/io/nftables.hpp"
 
+#include <fcntl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <nftables/libnftables.h>
+#include <sched.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -93,21 +96,84 @@ Status Nftables::check(const std::string& text) {
 }
 
 Result<std::string> Nftables::list() {
+  return list_with(NFT_CTX_OUTPUT_JSON);
+}
+
+Result<std::string> Nftables::list_text() {
+  return list_with(NFT_CTX_OUTPUT_STATELESS);
+}
+
+Result<std::string> Nftables::list_with(unsigned flags) {
   if (context_->handle == nullptr) return fail("libnftables cannot be used: out of memory", ENOMEM);
   // Asking for one table that does not exist is an error like any other; so ask first which there are.
   const auto ask = [&](const std::string& command) -> Result<std::string> {
-    nft_ctx_output_set_flags(context_->handle, NFT_CTX_OUTPUT_JSON);
+    nft_ctx_output_set_flags(context_->handle, flags);
     const Status done = execute(command);
     if (!done) return std::unexpected(done.error());
     return std::string(nft_ctx_get_output_buffer(context_->handle));
   };
   auto tables = ask("list tables inet");
-  if (tables && tables->find('"' + std::string(kTableName) + '"') != std::string::npos)
+  const bool json = (flags & NFT_CTX_OUTPUT_JSON) != 0;
+  const std::string named = json ? '"' + std::string(kTableName) + '"' : "table " + std::string(kTable) + "\n";
+  if (tables && tables->find(named) != std::string::npos)
     tables = ask("list table " + std::string(kTable));
   else if (tables)
     tables->clear();
   if (context_->handle != nullptr) nft_ctx_output_set_flags(context_->handle, 0);
   return tables;
+}
+
+// --- trying -------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// In the child: the first byte says how it went.
+std::string try_alone(const std::string& text) {
+  if (unshare(CLONE_NEWNET) != 0) return std::string("-a network namespace: ") + std::strerror(errno);
+  Nftables alone;
+  if (const auto done = alone.run(text); !done) return "-" + done.error().text;
+  const auto listed = alone.list_text();
+  return listed ? "+" + *listed : "-" + listed.error().text;
+}
+
+void write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t size = write(fd, text.data(), text.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return;
+    text.remove_prefix(static_cast<std::size_t>(size));
+  }
+}
+
+std::string read_all(int fd) {
+  std::string text;
+  std::array<char, 65536> buffer;
+  for (;;) {
+    const ssize_t size = read(fd, buffer.data(), buffer.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return text;
+    text.append(buffer.data(), static_cast<std::size_t>(size));
+  }
+}
+
+}  // namespace
+
+Result<std::string> as_listed(const std::string& text) {
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) return fail(std::string("pipe: ") + std::strerror(errno), errno);
+  common::io::UniqueFd reader(ends[0]), writer(ends[1]);
+  const pid_t child = fork();
+  if (child < 0) return fail(std::string("fork: ") + std::strerror(errno), errno);
+  if (child == 0) {
+    write_all(writer.get(), try_alone(text));
+    _exit(0);
+  }
+  writer.reset();
+  const std::string said = read_all(reader.get());
+  while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  if (said.starts_with('+')) return said.substr(1);
+  return fail(said.empty() ? std::string("the trial ended without a word") : said.substr(1));
 }
 
 // --- watching -----------------------------------------------------------------------------------------

@@ -20,13 +20,20 @@ class Nftables {
   common::Status check(const std::string& text);
   /// The JSON of what the table holds; an empty string when there is no such table.
   common::Result<std::string> list();
+  /// What the table holds as text for people, without counts; an empty string when there is no such table.
+  common::Result<std::string> list_text();
 
  private:
   struct Context;
+  common::Result<std::string> list_with(unsigned flags);
   common::Status execute(const std::string& text);
   std::unique_ptr<Context> context_;
   int errors_ = 0;
 };
+
+/// The text as the kernel would list it, tried in a network namespace of its own that is gone afterwards. An error is
+/// what the kernel has against it. Needs root.
+common::Result<std::string> as_listed(const std::string& text);
 
 /// Hears of changes to our table, by whomever. Who did it cannot be told (process numbers differ between
 /// namespaces), but they can be counted: a transaction of ours makes one.

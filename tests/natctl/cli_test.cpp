@@ -34,6 +34,11 @@ TEST_CASE("every command is understood") {
       {{"show", "nat"}, Command::show_nat},
       {{"show", "connections"}, Command::show_connections},
       {{"show", "events"}, Command::show_events},
+      {{"config", "check"}, Command::check},
+      {{"config", "dump"}, Command::config_dump},
+      {{"config", "diff"}, Command::config_diff},
+      {{"metrics"}, Command::metrics},
+      {{"completion", "bash"}, Command::completion},
   };
   for (const auto& [words, command] : commands) {
     INFO(words.back());
@@ -52,6 +57,23 @@ TEST_CASE("connections take words to look for") {
   REQUIRE(parsed);
   CHECK(parsed->command == Command::show_connections);
   CHECK(parsed->filter == std::vector<std::string>{"tcp", "10.0.0.1"});
+}
+
+TEST_CASE("words may be cut short as long as only one begins so") {
+  auto parsed = parse({"sh", "vr"});
+  REQUIRE(parsed);
+  CHECK(parsed->command == Command::show_vrrp);
+  parsed = parse({"--node", "sh", "--json", "sy", "v"});
+  REQUIRE(parsed);
+  CHECK(parsed->command == Command::sync_verify);
+  CHECK(parsed->options.node == "sh");
+  parsed = parse({"sw", "re"});  // the name of a group is not a command
+  REQUIRE(parsed);
+  CHECK(parsed->command == Command::switchover);
+  CHECK(parsed->group == "re");
+  CHECK(parse({"s"}).error() == 2);
+  CHECK(parse({"co", "dump"}).error() == 2);  // completion, config
+  CHECK(parse({"conf", "du"})->command == Command::config_dump);
 }
 
 TEST_CASE("the common options may stand in any place") {
@@ -114,8 +136,8 @@ TEST_CASE("bad usage exits with 2, help and version with 0") {
     REQUIRE(!parsed);
     CHECK(parsed.error() == 2);
   }
-  for (const std::vector<const char*>& line : std::vector<std::vector<const char*>>{
-           {"--help"}, {"--version"}, {"status", "--help"}, {"sync", "-h"}}) {
+  for (const std::vector<const char*>& line :
+       std::vector<std::vector<const char*>>{{"--help"}, {"--version"}, {"status", "--help"}, {"sync", "-h"}}) {
     const auto parsed = parse(line);
     REQUIRE(!parsed);
     CHECK(parsed.error() == 0);

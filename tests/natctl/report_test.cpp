@@ -81,6 +81,22 @@ TEST_CASE("a healthy pair is ready to fail over") {
         "nat   active  gate open  1 rule\n");
 }
 
+TEST_CASE("the other router is on the same screen, as far as the link tells of it") {
+  Case c;
+  c.syncd["peer_groups"] = Json::array({{{"name", "MAIN-GW"},
+                                         {"state", "backup"},
+                                         {"phase", "idle"},
+                                         {"priority", 100},
+                                         {"complete", true},
+                                         {"held", false}}});
+  CHECK(c.report().text.find("\nMAIN-GW  BACKUP  on R2  priority 100  has all connections\nsync  synced") !=
+        std::string::npos);
+  c.syncd["peer_groups"][0]["complete"] = false;
+  c.syncd["peer_groups"][0]["held"] = true;
+  c.syncd["peer_groups"][0]["phase"] = "requesting";
+  CHECK(c.report().text.find("BACKUP (requesting) held  on R2  priority 100  lacks connections") != std::string::npos);
+}
+
 TEST_CASE("a backup is ready behind a shut gate") {
   Case c;
   c.vrrpd["groups"][0]["state"] = "backup";
@@ -211,8 +227,7 @@ TEST_CASE("no daemon at all is exit code 3") {
 }
 
 TEST_CASE("answers that are no status do not stop the report") {
-  for (const char* body :
-       {"", "{", "[]", "7", "{\"groups\":3,\"node\":[]}", "{\"groups\":[1,null,{\"name\":2}]}"}) {
+  for (const char* body : {"", "{", "[]", "7", "{\"groups\":3,\"node\":[]}", "{\"groups\":[1,null,{\"name\":2}]}"}) {
     Answers answers = Case().answers();
     answers.vrrpd.body = answers.syncd.body = answers.agent.body = body;
     CHECK(make_status(answers).exit_code != 0);

@@ -1,0 +1,93 @@
+#include "natctl/io/config_commands.hpp"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "common/io/notify_socket.hpp"
+#include "common/io/options.hpp"
+#include "natctl/config_dump.hpp"
+#include "natctl/io/metrics_server.hpp"
+#include "natctl/line_diff.hpp"
+#include "natctl/metrics.hpp"
+
+namespace natctl::io {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr common::Duration kTimeout = 2s;
+
+int failed(std::string_view what) {
+  std::fprintf(stderr, "natctl: %s\n", std::string(what).c_str());
+  return 1;
+}
+
+/// The other router's word on its file is a digest that its syncd compares.
+int compare_with_peer(const Invocation& invocation) {
+  const auto reply = common::io::ask(invocation.options.run_dir + "/syncd.sock", {.verb = "status"}, kTimeout);
+  if (!reply) return failed(reply.error().text);
+  if (!reply->ok) return failed(reply->error);
+  const auto status = nlohmann::json::parse(reply->body, nullptr, false);
+  if (!status.is_object()) return failed("syncd answers with something that is no status");
+  const bool up = status.value("link", "") == "up", differs = status.value("config_differs", false);
+  if (invocation.json)
+    std::puts(fmt::format("{{\"peer_heard\": {}, \"differs\": {}}}", up, differs).c_str());
+  else
+    std::puts(!up       ? "the other router is not heard on the link: its file is not known"
+              : differs ? "the other router runs with another file; fetch it, and give it as FILE to see the difference"
+                        : "the other router runs with the same file");
+  return up && !differs ? 0 : 1;
+}
+
+/// node_exporter runs as somebody else, and must never see half a file.
+int write_for_others(const std::string& path, const std::string& text) {
+  const std::string fresh = path + ".new";
+  std::FILE* file = std::fopen(fresh.c_str(), "we");
+  if (file == nullptr) return failed(fresh + ": " + std::strerror(errno));
+  const bool written = std::fputs(text.c_str(), file) >= 0 && fchmod(fileno(file), 0644) == 0;
+  const bool closed = std::fclose(file) == 0;
+  if (written && closed && std::rename(fresh.c_str(), path.c_str()) == 0) return 0;
+  const int code = failed(path + ": " + std::strerror(errno));
+  std::remove(fresh.c_str());
+  return code;
+}
+
+}  // namespace
+
+int config_dump(const Invocation& invocation) {
+  const auto config = common::io::load_config(invocation.options);
+  if (!config) return common::io::kExitUsage;
+  std::fputs((invocation.json ? config_json(*config) : config_lines(*config)).c_str(), stdout);
+  return 0;
+}
+
+int config_diff(const Invocation& invocation) {
+  if (invocation.files.empty()) return compare_with_peer(invocation);
+  common::io::DaemonOptions other = invocation.options;
+  other.config = invocation.files.front();
+  const auto ours = common::io::load_config(invocation.options), theirs = common::io::load_config(other);
+  if (!ours || !theirs) return common::io::kExitUsage;
+  const std::string diff = line_diff(config_lines(*ours), config_lines(*theirs));
+  if (invocation.json)
+    std::puts(nlohmann::json{{"differs", !diff.empty()}, {"diff", diff}}.dump(2).c_str());
+  else
+    std::fputs(diff.empty() ? "the two files say the same\n" : diff.c_str(), stdout);
+  return diff.empty() ? 0 : 1;
+}
+
+int run_metrics(const Invocation& invocation, Ask ask) {
+  const auto text = [&] { return metrics_text(ask(invocation), common::io::version()); };
+  if (!invocation.listen.empty()) return serve_metrics(invocation.listen, text);
+  if (invocation.textfile.empty()) {
+    std::fputs(text().c_str(), stdout);
+    return 0;
+  }
+  return write_for_others(invocation.textfile, text());
+}
+
+}  // namespace natctl::io

@@ -1,0 +1,149 @@
+"""natctl beside a running pair: what it says, on both routers."""
+import json
+import os
+import subprocess
+import threading
+import urllib.request
+
+from lib.scenario import Lab
+from lib.wait import TestFailed, require, wait_until
+
+
+def promtool(text):
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=30)
+    require(done.returncode == 0, f"promtool refuses the metrics: {done.stdout}{done.stderr}")
+
+
+def check_metrics(router):
+    text = router.natctl("metrics").stdout
+    promtool(text)
+    for line in ("steadynat_failover_ready 1", 'steadynat_up{daemon="syncd"} 1',
+                 'steadynat_group_state{group="MAIN-GW"} 2'):
+        require(line in text.splitlines(), f"the metrics lack '{line}'")
+    path = os.path.join(router.run_dir, "steadynat.prom")
+    router.natctl("metrics", "--textfile", path)
+    require(os.stat(path).st_mode & 0o777 == 0o644, "the textfile cannot be read by others")
+    with open(path, encoding="utf-8") as file:
+        promtool(file.read())
+    for address in ("10.10.0.102:9781", "0.0.0.0:9781", "127.0.0.1", "localhost:9781"):
+        refused = router.natctl("metrics", "--listen", address, check=False)
+        require(refused.returncode == 2 and "loopback" in refused.stderr, f"--listen {address} is not refused")
+    server = subprocess.Popen(router._command("natctl") + ["metrics", "--listen", "127.0.0.1:9781"] + router.options(),
+                              preexec_fn=router.namespace.enter)
+    try:
+        def scrape():
+            answer = []
+
+            def get():
+                router.namespace.enter()  # this thread alone, which then ends
+                try:
+                    with urllib.request.urlopen("http://127.0.0.1:9781/metrics", timeout=5) as page:
+                        answer.append((page.headers["Content-Type"], page.read().decode()))
+                except OSError:
+                    pass
+
+            thread = threading.Thread(target=get)
+            thread.start()
+            thread.join()
+            return answer
+
+        kind, text = wait_until(scrape, 30, "the listener answers")[0]
+        require(kind.startswith("text/plain; version=0.0.4"), f"Content-Type {kind}")
+        promtool(text)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def fault_of_status(router, other, states):
+    """What is not as it should be on the screen of a pair that is well; empty when all is."""
+    text = router.natctl("status", check=False).stdout
+    lines = text.splitlines()
+    if not lines or lines[0] != f"{router.name}  ready to fail over":
+        return f"the first line: {text}"
+    own = [line for line in lines if line.startswith("MAIN-GW") and " on " not in line]
+    peer = [line for line in lines if line.startswith("MAIN-GW") and f" on {other} " in line]
+    if not own or states[0] not in own[0]:
+        return f"the own group: {text}"
+    if not peer or states[1] not in peer[0] or "has all connections" not in peer[0]:
+        return f"the other router: {text}"
+    return f"wider than 120 columns: {text}" if max(map(len, lines)) > 120 else ""
+
+
+def check_status(first, second):
+    for router, other, states in ((first, "R2", ("MASTER", "BACKUP")), (second, "R1", ("BACKUP", "MASTER"))):
+        try:
+            wait_until(lambda: not fault_of_status(router, other, states), 30, "both routers on one screen")
+        except TestFailed as failed:
+            raise TestFailed(f"{failed}; {fault_of_status(router, other, states)}") from failed
+
+
+def check_config(lab, router):
+    said = router.natctl("config", "diff").stdout
+    require(said.startswith("the other router runs with the same file"), f"config diff says {said}")
+    other = os.path.join(lab.directory, "other.yaml")
+    with open(lab.config, encoding="utf-8") as file:
+        text = file.read()
+    with open(other, "w", encoding="utf-8") as file:
+        file.write(text.replace("fully-random", "random"))
+    done = router.natctl("config", "diff", other, check=False)
+    require(done.returncode == 1, f"two files that differ: exit code {done.returncode}")
+    expected = "- nat.source.10.port_mapping: fully-random\n+ nat.source.10.port_mapping: random\n"
+    require(expected in done.stdout, f"the difference: {done.stdout}")
+    dump = json.loads(router.natctl("config", "dump", "--json").stdout)
+    require(dump["vrrp"]["groups"]["MAIN-GW"]["gate_timeout"] == "5s", "a default is missing in the dump")
+    return other
+
+
+def complete(script, line):
+    """What bash would offer."""
+    words = line.split(" ")
+    program = (f"{script}\nCOMP_WORDS=({' '.join(repr(w) for w in words)}); COMP_CWORD={len(words) - 1}; _natctl; "
+               'printf "%s\\n" "${COMPREPLY[@]}"')
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, timeout=10)
+    require(not done.stderr, f"the completion script: {done.stderr}")
+    return done.stdout.split()
+
+
+def check_completion(router):
+    script = router.natctl("completion", "bash").stdout
+    for line, expected in (("natctl sh", ["show"]), ("natctl show v", ["vrrp"]),
+                           ("natctl --node show sync ver", ["verify"]),
+                           ("natctl switchover --f", ["--force"]), ("natctl nonsense ", [])):
+        found = complete(script, line)
+        require(found == expected, f"completion of '{line}': {found}")
+
+
+def check_nat(router, other):
+    """What would change in the table, by the kernel's own listing."""
+    same = router.natctl("nat", "check").stdout
+    require("nothing would change" in same, f"nat check of what is in force: {same}")
+    options = router.options()
+    options[options.index("--config") + 1] = other
+    done = router.namespace.run(router._command("natctl") + ["nat", "check"] + options, check=False)
+    require(done.returncode == 0, f"nat check: {done.stderr}")
+    removed = [line for line in done.stdout.splitlines() if line.startswith("-")]
+    added = [line for line in done.stdout.splitlines() if line.startswith("+")]
+    require(len(removed) == len(added) == 1 and "fully-random" in removed[0] and " random" in added[0],
+            f"nat check shows {done.stdout}")
+
+
+def test_pair():
+    """Status on both routers, metrics by promtool, config, nat check and completion."""
+    lab = Lab()
+    first, second = lab.start_pair()
+    check_status(first, second)
+    check_metrics(first)
+    other = check_config(lab, first)
+    check_nat(first, other)
+    check_completion(first)
+    second.stop()
+    wait_until(lambda: first.natctl("status", check=False).returncode == 1, 30, "the loss of the peer shows in status")
+    text = first.natctl("metrics").stdout
+    promtool(text)
+    require("steadynat_failover_ready 0" in text.splitlines(), "ready without a peer")
+    try:
+        promtool("steadynat x\n")
+    except TestFailed:
+        return
+    raise TestFailed("promtool accepts everything")
