@@ -114,6 +114,7 @@ void add_observing(CLI::App& app, Invocation& into) {
       ->type_name("FILE");
   metrics->add_option("--listen", into.listen, "Serve it over HTTP on a loopback address, such as 127.0.0.1:9781")
       ->type_name("ADDRESS:PORT");
+  add_leaf(app, {"doctor", "Look for what would make a failover fail, each with its remedy", Command::doctor}, into);
 }
 
 void add_commands(CLI::App& app, Invocation& into) {

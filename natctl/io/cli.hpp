@@ -31,6 +31,7 @@ enum class Command {
   config_dump,
   config_diff,
   metrics,
+  doctor,
   completion,
 };
 

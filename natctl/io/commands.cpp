@@ -13,6 +13,7 @@
 #include "common/io/notify_socket.hpp"
 #include "common/io/options.hpp"
 #include "natctl/io/config_commands.hpp"
+#include "natctl/io/doctor_facts.hpp"
 #include "natctl/io/import_command.hpp"
 #include "natctl/io/nat_commands.hpp"
 #include "natctl/report.hpp"
@@ -223,6 +224,8 @@ int run_command(const Invocation& invocation) {
       return config_diff(invocation);
     case Command::metrics:
       return run_metrics(invocation, ask_all);
+    case Command::doctor:
+      return run_doctor(invocation);
   }
   return failed("the agent is not run from here");
 }

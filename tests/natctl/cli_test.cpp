@@ -38,6 +38,7 @@ TEST_CASE("every command is understood") {
       {{"config", "dump"}, Command::config_dump},
       {{"config", "diff"}, Command::config_diff},
       {{"metrics"}, Command::metrics},
+      {{"doctor"}, Command::doctor},
       {{"completion", "bash"}, Command::completion},
   };
   for (const auto& [words, command] : commands) {

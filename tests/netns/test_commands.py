@@ -128,8 +128,20 @@ def check_nat(router, other):
             f"nat check shows {done.stdout}")
 
 
+def check_doctor(router):
+    """A router that is well but for what the laboratory leaves out; then something is broken."""
+    healthy = json.loads(router.natctl("doctor", "--json", check=False).stdout)["findings"]
+    errors = [each for each in healthy if each["severity"] == "error"]
+    require(not errors, f"the doctor finds errors in a healthy router: {errors}")
+    router.namespace.sysctl("net.ipv4.ip_forward", 0)
+    done = router.natctl("doctor", check=False)
+    require(done.returncode == 1 and "net.ipv4.ip_forward is 0" in done.stdout, f"forwarding off: {done.stdout}")
+    require("sysctl -w net.ipv4.ip_forward=1" in done.stdout, f"no remedy: {done.stdout}")
+    router.namespace.sysctl("net.ipv4.ip_forward", 1)
+
+
 def test_pair():
-    """Status on both routers, metrics by promtool, config, nat check and completion."""
+    """Status on both routers, metrics by promtool, config, nat check, doctor and completion."""
     lab = Lab()
     first, second = lab.start_pair()
     check_status(first, second)
@@ -137,6 +149,7 @@ def test_pair():
     other = check_config(lab, first)
     check_nat(first, other)
     check_completion(first)
+    check_doctor(first)
     second.stop()
     wait_until(lambda: first.natctl("status", check=False).returncode == 1, 30, "the loss of the peer shows in status")
     text = first.natctl("metrics").stdout

@@ -1,0 +1,230 @@
+#include "natctl/doctor.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "natctl/json_reader.hpp"
+
+namespace natctl {
+namespace {
+
+using common::Config;
+using Weight = Finding::Weight;
+
+/// Room for one datagram of ours with its headers: below it each is cut in pieces, and one lost piece loses all.
+constexpr int kLeastMtu = 1500;
+/// More connections than this per bucket, and the kernel walks long chains for each packet.
+constexpr std::uint64_t kMostPerBucket = 8;
+/// In parts of ten of the limit.
+constexpr std::uint64_t kNearlyFull = 8;
+
+class Examination {
+ public:
+  Examination(const Config& config, const Facts& facts) : config_(config), facts_(facts) {}
+  std::vector<Finding> run();
+
+ private:
+  void error(std::string what, std::string remedy) {
+    found_.push_back({Weight::error, std::move(what), std::move(remedy)});
+  }
+  void warning(std::string what, std::string remedy) {
+    found_.push_back({Weight::warning, std::move(what), std::move(remedy)});
+  }
+  std::optional<long> sysctl(const std::string& name) const;
+  void want(const std::string& name, long value, Weight weight, const std::string& why);
+
+  void forwarding();
+  void filters();
+  void conntrack();
+  void neighbours();
+  void interfaces();
+  void rules();
+  void files();
+
+  const Config& config_;
+  const Facts& facts_;
+  std::vector<Finding> found_;
+};
+
+std::set<std::string> vrrp_interfaces(const Config& config) {
+  std::set<std::string> names;
+  if (config.vrrp)
+    for (const auto& group : config.vrrp->groups)
+      for (const auto& instance : group.instances) names.insert(instance.interface);
+  return names;
+}
+
+bool has_family(const Config& config, common::Family family) {
+  if (!config.vrrp) return false;
+  for (const auto& group : config.vrrp->groups)
+    for (const auto& instance : group.instances)
+      for (const auto& address : instance.virtual_addresses)
+        if (address.address.family() == family) return true;
+  return false;
+}
+
+std::optional<long> Examination::sysctl(const std::string& name) const {
+  const auto found = facts_.sysctls.find(name);
+  long value = 0;
+  if (found == facts_.sysctls.end()) return std::nullopt;
+  const std::string& text = found->second;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return failure == std::errc() ? std::optional(value) : std::nullopt;
+}
+
+void Examination::want(const std::string& name, long value, Weight weight, const std::string& why) {
+  const auto found = sysctl(name);
+  if (!found || *found == value) return;
+  found_.push_back(
+      {weight, fmt::format("{} is {}: {}", name, *found, why), fmt::format("sysctl -w {}={}", name, value)});
+}
+
+void Examination::forwarding() {
+  if (!config_.has_table()) return;
+  if (has_family(config_, common::Family::ipv4) || !config_.vrrp)
+    want("net.ipv4.ip_forward", 1, Weight::error, "this router forwards nothing");
+  if (has_family(config_, common::Family::ipv6))
+    want("net.ipv6.conf.all.forwarding", 1, Weight::error, "this router forwards no IPv6");
+}
+
+void Examination::filters() {
+  for (const std::string& name : vrrp_interfaces(config_)) {
+    // The greater of the two counts; 1 drops what comes by another way than the answer would take.
+    const std::string own = fmt::format("net.ipv4.conf.{}.rp_filter", name);
+    if (std::max(sysctl("net.ipv4.conf.all.rp_filter").value_or(0), sysctl(own).value_or(0)) == 1)
+      warning(fmt::format("rp_filter of {} is 1: packets that come back over the other router for a moment are dropped",
+                          name),
+              fmt::format("sysctl -w net.ipv4.conf.all.rp_filter=2 {}=2", own));
+    want(fmt::format("net.ipv4.conf.{}.promote_secondaries", name), 1, Weight::warning,
+         "when the first address of a network goes, the virtual one beside it goes with it");
+    if (sysctl("net.ipv4.conf.all.arp_ignore").value_or(1) == 0 &&
+        sysctl(fmt::format("net.ipv4.conf.{}.arp_ignore", name)).value_or(1) == 0)
+      warning(fmt::format("arp_ignore of {} is 0: it answers for addresses of other interfaces", name),
+              fmt::format("sysctl -w net.ipv4.conf.{}.arp_ignore=1", name));
+    if (sysctl("net.ipv4.conf.all.arp_announce").value_or(1) == 0 &&
+        sysctl(fmt::format("net.ipv4.conf.{}.arp_announce", name)).value_or(1) == 0)
+      warning(fmt::format("arp_announce of {} is 0: it may ask for neighbours in the name of another network", name),
+              fmt::format("sysctl -w net.ipv4.conf.{}.arp_announce=2", name));
+  }
+}
+
+void Examination::conntrack() {
+  want("net.netfilter.nf_conntrack_events", 1, Weight::error, "changes of connections are not told, so not replicated");
+  if (config_.nat && sysctl("net.netfilter.nf_conntrack_helper").value_or(0) == 1)
+    warning("net.netfilter.nf_conntrack_helper is 1: what a helper expects is not replicated",
+            "sysctl -w net.netfilter.nf_conntrack_helper=0, and expect FTP and SIP to break in a failover");
+  if (!facts_.conntrack_max) {
+    error("the kernel has no connection tracking: nothing can be translated or replicated", "modprobe nf_conntrack");
+    return;
+  }
+  const std::uint64_t max = *facts_.conntrack_max;
+  if (facts_.conntrack_count && *facts_.conntrack_count * 10 > max * kNearlyFull)
+    error(fmt::format("{} of {} connections: the table is nearly full", *facts_.conntrack_count, max),
+          fmt::format("sysctl -w net.netfilter.nf_conntrack_max={}, on both routers", 2 * max));
+  if (facts_.conntrack_buckets && *facts_.conntrack_buckets * kMostPerBucket < max)
+    warning(fmt::format("{} buckets for up to {} connections: chains grow long when the table fills",
+                        *facts_.conntrack_buckets, max),
+            fmt::format("sysctl -w net.netfilter.nf_conntrack_buckets={}, on both routers", max / 4));
+}
+
+/// A LAN whose hosts do not fit costs each new connection after a takeover a second.
+void Examination::neighbours() {
+  std::uint64_t hosts = 0;
+  if (config_.vrrp)
+    for (const auto& group : config_.vrrp->groups)
+      for (const auto& instance : group.instances)
+        for (const auto& address : instance.virtual_addresses)
+          if (address.address.is_v4() && address.length < 31) hosts += (1ull << (32 - address.length)) - 2;
+  const auto limit = sysctl("net.ipv4.neigh.default.gc_thresh3");
+  if (limit && hosts > static_cast<std::uint64_t>(*limit))
+    warning(fmt::format("net.ipv4.neigh.default.gc_thresh3 is {}, but the networks beside this router have room for {} "
+                        "hosts",
+                        *limit, hosts),
+            fmt::format("sysctl -w net.ipv4.neigh.default.gc_thresh3={}", hosts));
+}
+
+void Examination::interfaces() {
+  for (const auto& [name, interface] : facts_.interfaces)
+    if (!interface.exists)
+      error(fmt::format("there is no interface {}", name),
+            fmt::format("correct the file, or map the name under nodes.{}.interfaces", config_.node));
+  if (!config_.sync) return;
+  for (const auto& link : config_.sync->links) {
+    const auto found = facts_.interfaces.find(link.interface);
+    if (found != facts_.interfaces.end() && found->second.exists && found->second.mtu < kLeastMtu)
+      warning(
+          fmt::format("the MTU of the link {} is {}: datagrams are sent in pieces", link.interface, found->second.mtu),
+          fmt::format("ip link set {} mtu {}, on both routers", link.interface, kLeastMtu));
+  }
+}
+
+void Examination::rules() {
+  if (config_.nat)
+    for (const auto& rule : config_.nat->source)
+      if (!rule.exclude && !rule.translate_to)
+        warning(fmt::format("source rule {} is masquerade: no such connection survives a failover", rule.number),
+                "translate_to: a virtual address");
+  if (!facts_.table_fault.empty())
+    error("the kernel would refuse the table: " + facts_.table_fault, "natctl nat check");
+  for (const std::string& daemon : facts_.daemons)
+    error(fmt::format("{} runs here, too: the two get in each other's way", daemon), "stop it and disable it");
+}
+
+void Examination::files() {
+  if (!facts_.key_fault.empty()) error(facts_.key_fault, "natctl keygen makes a key; both routers need the same");
+  for (const auto& [path, why] : facts_.hook_faults)
+    warning(fmt::format("the hook {} cannot run: {}", path, why),
+            fmt::format("chmod 755 {}, or correct the file", path));
+}
+
+std::vector<Finding> Examination::run() {
+  forwarding();
+  filters();
+  conntrack();
+  neighbours();
+  interfaces();
+  rules();
+  files();
+  std::ranges::stable_sort(found_, {}, &Finding::weight);
+  return std::move(found_);
+}
+
+}  // namespace
+
+std::vector<std::string> wanted_sysctls(const Config& config) {
+  std::vector<std::string> names{"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding",
+                                 "net.netfilter.nf_conntrack_events", "net.netfilter.nf_conntrack_helper",
+                                 "net.ipv4.neigh.default.gc_thresh3"};
+  std::set<std::string> interfaces = vrrp_interfaces(config);
+  interfaces.insert("all");
+  for (const std::string& interface : interfaces)
+    for (const char* key : {"rp_filter", "promote_secondaries", "arp_ignore", "arp_announce"})
+      names.push_back(fmt::format("net.ipv4.conf.{}.{}", interface, key));
+  return names;
+}
+
+std::vector<Finding> examine(const Config& config, const Facts& facts) {
+  return Examination(config, facts).run();
+}
+
+std::string findings_text(const std::vector<Finding>& findings) {
+  std::string out;
+  for (const Finding& finding : findings)
+    out += fmt::format("{}: {}\n    {}\n", finding.weight == Weight::error ? "error" : "warning", finding.what,
+                       finding.remedy);
+  return out.empty() ? "nothing found that would make a failover fail\n" : out;
+}
+
+std::string findings_json(const std::vector<Finding>& findings) {
+  Json list = Json::array();
+  for (const Finding& finding : findings)
+    list.push_back({{"severity", finding.weight == Weight::error ? "error" : "warning"},
+                    {"what", finding.what},
+                    {"remedy", finding.remedy}});
+  return dump(Json{{"findings", std::move(list)}}, 2) + "\n";
+}
+
+}  // namespace natctl

@@ -1,0 +1,43 @@
+#pragma once
+// What makes failovers fail although all daemons run: looked for in what the machine says of itself. Pure; the facts
+// are collected by io/doctor_facts.
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/config.hpp"
+
+namespace natctl {
+
+struct Facts {
+  /// By their names below /proc/sys, with dots; what could not be read is missing.
+  std::map<std::string, std::string> sysctls;
+  struct Interface {
+    bool exists = false;
+    int mtu = 0;
+  };
+  std::map<std::string, Interface> interfaces;     ///< those that the configuration names
+  std::vector<std::string> daemons;                ///< others that do our work, running in this network namespace
+  std::map<std::string, std::string> hook_faults;  ///< by path: why it cannot run
+  std::string key_fault;                           ///< why the key file cannot be used; empty: it can
+  std::string table_fault;                         ///< what the kernel has against the table; empty: nothing
+  std::optional<std::uint64_t> conntrack_count, conntrack_max, conntrack_buckets;
+};
+
+struct Finding {
+  enum class Weight { error, warning } weight = Weight::warning;
+  std::string what;    ///< one line
+  std::string remedy;  ///< one line: what to do or to type
+  bool operator==(const Finding&) const = default;
+};
+
+/// The names of the sysctls that examine() wants to see.
+std::vector<std::string> wanted_sysctls(const common::Config& config);
+std::vector<Finding> examine(const common::Config& config, const Facts& facts);
+
+std::string findings_text(const std::vector<Finding>& findings);
+std::string findings_json(const std::vector<Finding>& findings);
+
+}  // namespace natctl

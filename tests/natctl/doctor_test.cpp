@@ -1,0 +1,147 @@
+// What the doctor finds in facts that are not as they should be.
+#include "natctl/doctor.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "tests/natctl/article.hpp"
+
+namespace {
+
+using namespace natctl;
+
+Facts healthy() {
+  Facts facts;
+  for (const std::string& name : wanted_sysctls(test::article())) facts.sysctls[name] = "1";
+  for (const char* interface : {"all", "eth0", "eth2"})
+    facts.sysctls[std::string("net.ipv4.conf.") + interface + ".rp_filter"] = "2";
+  facts.sysctls["net.netfilter.nf_conntrack_helper"] = "0";
+  facts.sysctls["net.ipv4.neigh.default.gc_thresh3"] = "1024";
+  for (const char* interface : {"eth0", "eth1", "eth2"}) facts.interfaces[interface] = {true, 1500};
+  facts.conntrack_count = 10;
+  facts.conntrack_max = 1000;
+  facts.conntrack_buckets = 250;
+  return facts;
+}
+
+std::vector<std::string> found(const Facts& facts, const common::Config& config = test::article()) {
+  std::vector<std::string> lines;
+  for (const Finding& each : examine(config, facts)) {
+    CHECK_FALSE(each.remedy.empty());
+    lines.push_back((each.weight == Finding::Weight::error ? "error: " : "warning: ") + each.what);
+  }
+  return lines;
+}
+
+using Lines = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("a healthy router") {
+  CHECK(found(healthy()) == Lines{});
+  CHECK(findings_text(examine(test::article(), healthy())) == "nothing found that would make a failover fail\n");
+}
+
+TEST_CASE("each sysctl that makes a failover fail is found alone") {
+  Facts facts = healthy();
+  std::string expected;
+  SECTION("forwarding") {
+    facts.sysctls["net.ipv4.ip_forward"] = "0";
+    expected = "error: net.ipv4.ip_forward is 0: this router forwards nothing";
+  }
+  SECTION("events of conntrack") {
+    facts.sysctls["net.netfilter.nf_conntrack_events"] = "0";
+    expected = "error: net.netfilter.nf_conntrack_events is 0: changes of connections are not told, so not replicated";
+  }
+  SECTION("the strict reverse path filter") {
+    facts.sysctls["net.ipv4.conf.all.rp_filter"] = "0";
+    facts.sysctls["net.ipv4.conf.eth2.rp_filter"] = "1";
+    expected = "warning: rp_filter of eth2 is 1: packets that come back over the other router for a moment are dropped";
+  }
+  SECTION("secondary addresses") {
+    facts.sysctls["net.ipv4.conf.eth0.promote_secondaries"] = "0";
+    expected =
+        "warning: net.ipv4.conf.eth0.promote_secondaries is 0: when the first address of a network goes, the virtual "
+        "one beside it goes with it";
+  }
+  SECTION("answers for addresses of other interfaces") {
+    facts.sysctls["net.ipv4.conf.all.arp_ignore"] = "0";
+    facts.sysctls["net.ipv4.conf.eth0.arp_ignore"] = "0";
+    expected = "warning: arp_ignore of eth0 is 0: it answers for addresses of other interfaces";
+  }
+  SECTION("questions in the name of another network") {
+    facts.sysctls["net.ipv4.conf.all.arp_announce"] = "0";
+    facts.sysctls["net.ipv4.conf.eth2.arp_announce"] = "0";
+    expected = "warning: arp_announce of eth2 is 0: it may ask for neighbours in the name of another network";
+  }
+  SECTION("a table that is nearly full") {
+    facts.conntrack_count = 801;
+    expected = "error: 801 of 1000 connections: the table is nearly full";
+  }
+  SECTION("too few buckets") {
+    facts.conntrack_buckets = 100;
+    expected = "warning: 100 buckets for up to 1000 connections: chains grow long when the table fills";
+  }
+  SECTION("no connection tracking") {
+    facts.conntrack_max.reset();
+    expected = "error: the kernel has no connection tracking: nothing can be translated or replicated";
+  }
+  SECTION("helpers") {
+    facts.sysctls["net.netfilter.nf_conntrack_helper"] = "1";
+    expected = "warning: net.netfilter.nf_conntrack_helper is 1: what a helper expects is not replicated";
+  }
+  SECTION("more neighbours than fit") {
+    facts.sysctls["net.ipv4.neigh.default.gc_thresh3"] = "500";
+    expected =
+        "warning: net.ipv4.neigh.default.gc_thresh3 is 500, but the networks beside this router have room for 508 "
+        "hosts";
+  }
+  CHECK(found(facts) == Lines{expected});
+}
+
+TEST_CASE("each other thing that makes a failover fail is found alone") {
+  Facts facts = healthy();
+  common::Config config = test::article();
+  std::string expected;
+  SECTION("an interface that is not there") {
+    facts.interfaces["eth2"].exists = false;
+    expected = "error: there is no interface eth2";
+  }
+  SECTION("a link that carries little") {
+    facts.interfaces["eth1"].mtu = 1400;
+    expected = "warning: the MTU of the link eth1 is 1400: datagrams are sent in pieces";
+  }
+  SECTION("masquerade") {
+    config.nat->source.front().translate_to.reset();
+    expected = "warning: source rule 10 is masquerade: no such connection survives a failover";
+  }
+  SECTION("rules that the kernel refuses") {
+    facts.table_fault = "no";
+    expected = "error: the kernel would refuse the table: no";
+  }
+  SECTION("another daemon") {
+    facts.daemons = {"keepalived (process 7)"};
+    expected = "error: keepalived (process 7) runs here, too: the two get in each other's way";
+  }
+  SECTION("the key") {
+    facts.key_fault = "key: others can read it";
+    expected = "error: key: others can read it";
+  }
+  SECTION("a hook") {
+    facts.hook_faults["/n"] = "it is not executable";
+    expected = "warning: the hook /n cannot run: it is not executable";
+  }
+  CHECK(found(facts, config) == Lines{expected});
+}
+
+TEST_CASE("errors come first, and what could not be read is not judged") {
+  Facts facts = healthy();
+  facts.sysctls["net.ipv4.conf.eth0.promote_secondaries"] = "0";
+  facts.daemons = {"conntrackd (process 8)"};
+  const auto findings = examine(test::article(), facts);
+  REQUIRE(findings.size() == 2);
+  CHECK(findings[0].weight == Finding::Weight::error);
+  CHECK(findings_json(findings).find("\"severity\": \"warning\"") != std::string::npos);
+  Facts unknown = healthy();
+  unknown.sysctls = {{"net.ipv4.ip_forward", "x"}};
+  CHECK(found(unknown) == Lines{});
+}
