@@ -1,6 +1,7 @@
 """natctl beside a running pair: what it says, on both routers."""
 import json
 import os
+import re
 import subprocess
 import threading
 import urllib.request
@@ -128,6 +129,23 @@ def check_nat(router, other):
             f"nat check shows {done.stdout}")
 
 
+MONITORING = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../examples/monitoring")
+
+
+def check_monitoring(text):
+    """The alerts fire when they should, and dashboard and alerts speak of metrics that there are."""
+    for command in (["check", "rules", "steadynat.rules.yaml"], ["test", "rules", "steadynat.rules.test.yaml"]):
+        done = subprocess.run(["promtool", *command], cwd=MONITORING, capture_output=True, text=True, timeout=60)
+        require(done.returncode == 0, f"promtool {command[0]} rules: {done.stdout}{done.stderr}")
+    known = set(re.findall(r"^# TYPE (\w+)", text, re.M)) | {"steadynat_vrrp_receive_errors_total"}  # none so far
+    for name in ("steadynat.rules.yaml", "grafana-dashboard.json"):
+        with open(os.path.join(MONITORING, name), encoding="utf-8") as file:
+            content = file.read()
+        json.loads(content) if name.endswith(".json") else None
+        unknown = set(re.findall(r"\bsteadynat_\w+", content)) - known
+        require(not unknown, f"{name} speaks of metrics that there are not: {sorted(unknown)}")
+
+
 def check_doctor(router):
     """A router that is well but for what the laboratory leaves out; then something is broken."""
     healthy = json.loads(router.natctl("doctor", "--json", check=False).stdout)["findings"]
@@ -150,6 +168,7 @@ def test_pair():
     check_nat(first, other)
     check_completion(first)
     check_doctor(first)
+    check_monitoring(first.natctl("metrics").stdout)
     second.stop()
     wait_until(lambda: first.natctl("status", check=False).returncode == 1, 30, "the loss of the peer shows in status")
     text = first.natctl("metrics").stdout
