@@ -77,6 +77,7 @@ void fields(A& a, M& m) {
   a.maybe("by_operator", m.by_operator);
   a("priority", m.priority);
   a.maybe("made_apart", m.made_apart);
+  a.maybe("served_apart", m.served_apart);
   a.maybe("valid_for_ms", m.valid_for_ms);
 }
 template <typename A, Of<Hello::Seen> M>
@@ -111,6 +112,7 @@ void fields(A& a, M& m) {
   a("complete", m.complete);
   a("backlog", m.backlog);
   a.maybe("made_apart", m.made_apart);
+  a.maybe("served_apart", m.served_apart);
 }
 template <typename A, Of<PeerReport> M>
 void fields(A& a, M& m) {
@@ -352,6 +354,14 @@ NotifyMessage read_message(std::size_t index, const nlohmann::json& object, std:
 }
 
 }  // namespace
+
+bool stays(const Standing& ours, const Standing& theirs) {
+  const bool we_served = ours.served_apart > 0, they_served = theirs.served_apart > 0;
+  if (we_served != they_served) return we_served;
+  if (ours.made_apart != theirs.made_apart) return ours.made_apart > theirs.made_apart;
+  if (ours.served_apart != theirs.served_apart) return ours.served_apart > theirs.served_apart;
+  return !(theirs.term > ours.term);
+}
 
 std::string encode(const NotifyMessage& message) {
   auto object = nlohmann::ordered_json::object();

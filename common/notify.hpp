@@ -61,9 +61,9 @@ struct GroupReport {
   bool by_operator =
       false;         ///< with phase requesting: an operator asked for it here, so the old master becomes held
   int priority = 0;  ///< effective
-  /// As master: connections made since the sync link was lost. Of two masters that meet again the one with more stays,
-  /// whatever the terms: a standby that was cut off alone holds a newer term and no connection. syncd fills it in.
-  std::uint64_t made_apart = 0;
+  /// As master, and filled in by syncd: connections that the peer had not acknowledged when the sync link was lost, or
+  /// that were made since; and how often since then a packet made the kernel say something. See stays().
+  std::uint64_t made_apart = 0, served_apart = 0;
   /// How long the statement holds without being repeated; 0: until replaced. vrrpd repeats it in time, and
   /// syncd leaves out a statement that was not: a vrrpd that hangs must not go on saying "master" through a
   /// syncd that lives.
@@ -115,7 +115,7 @@ struct PeerReport {
     std::string group;
     bool complete = false;      ///< our replica of the peer's flows has everything that it has sent
     std::uint64_t backlog = 0;  ///< flows of ours that the peer has not acknowledged yet
-    std::uint64_t made_apart = 0;  ///< as in GroupReport, of ours
+    std::uint64_t made_apart = 0, served_apart = 0;  ///< as in GroupReport, of ours
     bool operator==(const Replica&) const = default;
   };
   std::vector<Replica> replicas;
@@ -225,6 +225,16 @@ struct Reply {
 
 using NotifyMessage = std::variant<Hello, Ready, Drained, PeerReport, TableReport, Request, Welcome, Anticipate,
                                    Prepare, Open, Shut, Drain, Entered, LocalReport, Reply, GateShut>;
+
+/// What counts when two masters meet.
+struct Standing {
+  std::uint64_t made_apart = 0, served_apart = 0;
+  Term term;
+};
+/// Which of two masters stays: the one that traffic passed while they were apart, as its entries are alive and hosts
+/// send to it already; then the one that knows more connections which the other has never heard of; then the newer
+/// term. A standby that was cut off alone holds a newer term and nothing else. Both sides come to the same answer.
+bool stays(const Standing& ours, const Standing& theirs);
 
 /// How often syncd repeats its report while nothing changes.
 inline constexpr Duration kPeerReportEvery = 1s;

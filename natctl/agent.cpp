@@ -20,11 +20,11 @@ constexpr const char* kOutcomeCounter[] = {
     "", "old_term", "superseded", "shut_unattended", "deadline_opened", "opened_alone"};
 static_assert(std::size(kOutcomeCounter) == static_cast<std::size_t>(Gate::Outcome::count));
 
-/// Of this node: connections made while the link was down.
-std::uint64_t made_apart(const common::PeerReport& report, const std::string& group) {
+/// Of this node.
+common::Standing standing(const common::PeerReport& report, const std::string& group) {
   for (const auto& replica : report.replicas)
-    if (replica.group == group) return replica.made_apart;
-  return 0;
+    if (replica.group == group) return {replica.made_apart, replica.served_apart, {}};
+  return {};
 }
 
 bool loud(Gate::Outcome outcome) {
@@ -130,7 +130,7 @@ void Agent::State::from_syncd(const NotifyMessage& message, Time now, Actions& o
     peer_heard.reset();
   for (const auto& group : report->groups)
     if (const auto at = gates.find(group.group); at != gates.end())
-      note(at->first, at->second.on_peer(group, made_apart(*report, group.group)), out);
+      note(at->first, at->second.on_peer(group, standing(*report, group.group)), out);
 }
 
 // --- requests -----------------------------------------------------------------------------------------

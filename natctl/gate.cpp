@@ -75,7 +75,11 @@ Gate::Outcome Gate::on(const common::Open& message) {
 }
 
 Gate::Outcome Gate::on(const common::Shut& message) {
-  if (!newest(message.term)) return Outcome::old_term;
+  if (!newest(message.term)) {
+    // The peer's newer term has shut it already, and vrrpd waits all the same.
+    if (!wanted_.open) asks_shut_ = message.term;
+    return Outcome::old_term;
+  }
   shut(message.cause.empty() ? "told to" : message.cause);
   asks_ready_ = false;
   asks_shut_ = message.term;
@@ -114,14 +118,15 @@ Gate::Outcome Gate::on(const common::GroupSnapshot& snapshot, Time now) {
   return Outcome::none;
 }
 
-Gate::Outcome Gate::on_peer(const common::GroupReport& report, std::uint64_t made_apart) {
+Gate::Outcome Gate::on_peer(const common::GroupReport& report, common::Standing ours) {
   // From the claim on: what is let through between it and the first packet at the peer would be known here
   // only.
   const bool masters = report.state == GroupState::master || report.phase == common::Phase::claiming;
   if (!masters || report.term <= wanted_.term) return Outcome::none;
   // It was the peer that was cut off, and will yield. Our vrrpd comes to the same answer and takes a newer
   // term.
-  if (made_apart > report.made_apart) return Outcome::none;
+  ours.term = wanted_.term;
+  if (common::stays(ours, {report.made_apart, report.served_apart, report.term})) return Outcome::none;
   wanted_.term = report.term;
   const bool was_open = wanted_.open;
   shut("the peer has a newer term");

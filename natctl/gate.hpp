@@ -42,8 +42,8 @@ class Gate {
   Outcome on(const common::Shut& message);
   Outcome on(const common::Entered& message);
   Outcome on(const common::GroupSnapshot& snapshot, common::Time now);  ///< of a Welcome
-  /// `made_apart`: of this node, as syncd counts it; see common::GroupReport.
-  Outcome on_peer(const common::GroupReport& report, std::uint64_t made_apart);
+  /// `ours`: of this node, as syncd counts it, see common::stays(); its term is filled in here.
+  Outcome on_peer(const common::GroupReport& report, common::Standing ours);
   void on_vrrpd_closed(common::Time now);
   Outcome on_time(const Surroundings& around, common::Time now);
   common::Deadline deadline(const Surroundings& around) const;

@@ -59,6 +59,13 @@ void Commit::stored(Slot slot, Difference difference, Time now) {
   if (writes_at_once(store_.group_of(e)) && lacks(slot, now)) store_.queue_write(slot);
 }
 
+void Commit::adopted(Slot slot, Time now) {
+  if (store_.group_of(store_[slot]).role == Role::master)
+    store_.queue_write(slot);
+  else
+    stored(slot, Difference::state, now);
+}
+
 void Commit::ended(Slot slot) {
   store_.end(slot);
   if (store_[slot].is(entry::in_kernel))
@@ -212,6 +219,12 @@ void Commit::refused(const KernelResult& result) {
   if (result.code == ENOMEM || result.code == ENOSPC) {
     ++store_.counters[Counter::kernel_full];
     return give_up(e, result.code);
+  }
+  // It may not displace a flow of ours: what passes here is alive, what the peer only remembers may not be.
+  if (e.is(entry::adopted) && group.role == Role::master) {
+    ++store_.counters[Counter::adoptions_refused];
+    store_.end(slot);
+    return store_.enqueue(slot, Queue::endings);
   }
   if (e.is(entry::retried)) return give_up(e, result.code);
   if (result.code == EEXIST) ++store_.counters[Counter::reply_clashes];

@@ -36,6 +36,8 @@ class Commit {
   enum class Difference : std::uint8_t { none, state, binding };
   /// A record of the peer stands in the table, different from what stood there before.
   void stored(Slot slot, Difference difference, common::Time now);
+  /// A flow of the peer's remainder stands in the table: new to us, whatever our role is.
+  void adopted(Slot slot, common::Time now);
   /// The flow is over: out of the kernel with it, where it is there. The caller releases the entry.
   void ended(Slot slot);
   /// Our kernel says that an entry is gone which nobody told it to remove, while we are backup.

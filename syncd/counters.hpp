@@ -14,42 +14,47 @@
 namespace syncd {
 
 enum class Counter : std::uint8_t {
-  events,                    ///< of the kernel, not our own doing
-  events_lost,               ///< times that the kernel said it lost some
-  flows_excluded,            ///< kernel flows that no group covers
-  mixed_families,            ///< kernel flows whose tuples are of different families: not carried
-  table_full,                ///< flows that found no room
+  events,          ///< of the kernel, not our own doing
+  events_lost,     ///< times that the kernel said it lost some
+  flows_excluded,  ///< kernel flows that no group covers
+  mixed_families,  ///< kernel flows whose tuples are of different families: not carried
+  table_full,      ///< flows that found no room
   dumps,
   dumps_failed,
-  reconciled_missing,        ///< entries that a dump showed and events had not
-  reconciled_gone,           ///< entries that a dump no longer showed
+  reconciled_missing,  ///< entries that a dump showed and events had not
+  reconciled_gone,     ///< entries that a dump no longer showed
   datagrams_sent,
   datagrams_received,
   bytes_sent,
   bytes_received,
-  foreign_source,            ///< from another address than the peer's; counted without security only
+  foreign_source,  ///< from another address than the peer's; counted without security only
   flows_sent,
   flows_received,
   endings_sent,
   endings_received,
-  datagrams_lost,            ///< of ours, as far as acknowledgements tell
+  datagrams_lost,  ///< of ours, as far as acknowledgements tell
   retransmit_timeouts,
-  duplicates,                ///< data of a sequence that we have, or that the sender no longer stands by
-  too_early,                 ///< data beyond what we keep account of
-  older_version,             ///< records that a newer one had overtaken
-  stale_stream,              ///< records of a stream that we do not follow
-  stale_term,                ///< messages of an older term
-  foreign_claims,            ///< records of the peer for flows of which we are master
-  own_address_flows,         ///< records of the peer with an address of this router
-  reply_clashes,             ///< entries of ours that had to make room for another flow
+  duplicates,         ///< data of a sequence that we have, or that the sender no longer stands by
+  too_early,          ///< data beyond what we keep account of
+  older_version,      ///< records that a newer one had overtaken
+  stale_stream,       ///< records of a stream that we do not follow
+  stale_term,         ///< messages of an older term
+  foreign_claims,     ///< records of the peer for flows of which we are master
+  own_address_flows,  ///< records of the peer with an address of this router
+  reply_clashes,      ///< entries of ours that had to make room for another flow
   bulks_sent,
   bulks_received,
-  swept,                     ///< entries that the peer's bulk did not have
+  remainders_received,  ///< times that the peer offered what only it may know
+  adopted,              ///< flows that we knew from nowhere else
+  adoptions_refused,    ///< of these, for which our kernel had no room beside flows of ours
+  legacies_sent,        ///< times that we were not master, and the peer had nothing
+  remainders_sent,
+  swept,  ///< entries that the peer's bulk did not have
   kernel_writes,
   kernel_refusals,
   kernel_full,
-  commit_failed,             ///< entries that the kernel refused for good
-  recreated,                 ///< replicas that vanished from our kernel and were written again
+  commit_failed,  ///< entries that the kernel refused for good
+  recreated,      ///< replicas that vanished from our kernel and were written again
   leases_renewed,
   timeouts_restored,
   prepares,
@@ -58,9 +63,9 @@ enum class Counter : std::uint8_t {
   drains_unconfirmed,
   peer_restarts,
   sessions,
-  reports_expired,           ///< statements of vrrpd that it did not repeat in time
+  reports_expired,  ///< statements of vrrpd that it did not repeat in time
   verify_runs,
-  unknown_blocks,            ///< of a newer peer
+  unknown_blocks,  ///< of a newer peer
   count
 };
 std::string_view to_string(Counter counter);

@@ -122,6 +122,7 @@ void Engine::State::on_session(Time now) {
   if (peer_incarnation != 0) ++store.counters[Counter::peer_restarts];
   peer_incarnation = link.peer_incarnation();
   peer.forget_peer();
+  link.expect_every(peer.keepalive());
   receiver.reset();
   sender.reset();
 }
@@ -139,13 +140,21 @@ void Engine::State::on_frame(const Frame& frame, Time now) {
 
 void Engine::State::on_peer_state(const PeerState& state, Time now) {
   if (!peer.on_state(state)) return;
+  link.expect_every(peer.keepalive());
   for (Group& group : store.groups) {
     const GroupState* said = peer.said(group);
-    const GroupState nothing;
     const std::uint32_t epoch = group.stream.epoch;
-    if (receiver.consider(group, said ? *said : nothing)) peer.tell_now(now);
-    sender.peer_follows(group, said ? said->following : 0);
+    sender.peer_follows(group, said ? said->following : 0, said ? said->released : 0);
     if (group.stream.epoch != epoch) peer.tell_now(now);
+  }
+  offers.review(true, now);  // before anything is followed
+  consider_streams(now);
+}
+
+void Engine::State::consider_streams(Time now) {
+  for (Group& group : store.groups) {
+    const GroupState* said = peer.said(group);
+    if (receiver.consider(group, said ? *said : GroupState{})) peer.tell_now(now);
   }
 }
 
@@ -192,7 +201,7 @@ void Engine::State::resync(Time now) {
   observer.want_dump(now);
   for (Group& group : store.groups) {
     if (group.role == Role::master && group.replicated)
-      sender.begin_stream(group);
+      sender.begin_stream(group, StreamKind::mastership);
     else
       receiver.stop_following(group);
   }
@@ -227,17 +236,19 @@ void Engine::State::advance_link(Time now, Actions& out) {
   if (was_up) sender.suspend();
   store.apart = state != common::LinkState::up;
   met_until.reset();
-  if (!store.apart)
-    met_until = now + kMeetingTime;
-  else if (was_up)
-    for (Group& group : store.groups) group.made_apart = 0;
+  for (Group& group : store.groups) {
+    // Counted from now on; or, when the peer is back, what the meeting is about.
+    if (store.apart && was_up) group.served_apart = 0;
+    group.made_apart = store.apart ? 0 : group.unshared;
+  }
+  if (!store.apart) met_until = now + kMeetingTime;
 }
 
 /// Two masters that meet have settled by now who stays. A later claim beside a working link is another matter.
 void Engine::State::end_meeting(Time now) {
   if (!met_until || now < *met_until) return;
   met_until.reset();
-  for (Group& group : store.groups) group.made_apart = 0;
+  for (Group& group : store.groups) group.made_apart = group.served_apart = 0;
 }
 
 void Engine::State::start_dumps(Time now, Actions& out) {
@@ -269,6 +280,7 @@ void Engine::State::advance(Time now, Actions& out) {
   if (may_sweep && receiver.sweep()) peer.tell_now(now);
   start_dumps(now, out);
   roles.advance(up, now, out);
+  if (offers.review(up, now)) consider_streams(now);
   verify.advance(up, now, out);
   inquiries.advance(out);
   auto report = peer.report(link.state(now), sender.backlog(), now);
@@ -283,8 +295,9 @@ std::optional<Time> Engine::State::deadline() const {
   common::Deadline at = common::earliest(link.deadline(stepped_at), peer.deadline(link.established()));
   at = common::earliest(at, commit.deadline());
   if (addresses_known && dump_for == DumpFor::nobody) at = common::earliest(at, observer.deadline());
-  at = common::earliest(at, roles.deadline());
+  at = common::earliest(at, roles.deadline(stepped_at));
   at = common::earliest(at, verify.deadline());
+  if (link.up(stepped_at)) at = common::earliest(at, offers.deadline());
   at = common::earliest(at, receiver.deadline());
   if (link.up(stepped_at)) at = common::earliest(at, sender.deadline());
   return at;

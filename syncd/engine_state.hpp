@@ -5,6 +5,7 @@
 #include "syncd/inquiry.hpp"
 #include "syncd/link.hpp"
 #include "syncd/observer.hpp"
+#include "syncd/offer.hpp"
 #include "syncd/ownership.hpp"
 #include "syncd/peer.hpp"
 #include "syncd/receiver.hpp"
@@ -21,10 +22,11 @@ struct Engine::State {
         store(nonces.next_u64()),
         sender(store),
         commit(store, config.sync ? config.sync->commit : common::CommitPolicy::continuous),
-        receiver(store, commit, ownership),
+        receiver(store, sender, commit, ownership),
         observer(store, sender, commit, ownership),
         link(config, std::move(secrets.key), nonces, store.counters, now),
         peer(store, config, now),
+        offers(store, sender, peer),
         roles({store, sender, receiver, commit, observer, peer}),
         verify(store, ownership, config),
         inquiries(store) {
@@ -37,6 +39,7 @@ struct Engine::State {
   void on_session(Time now);
   void on_frame(const Frame& frame, Time now);
   void on_peer_state(const PeerState& state, Time now);
+  void consider_streams(Time now);
   void on_dumped(const FlowsDumped& dumped, Time now);
   void on_request(const RequestReceived& request, Time now, Actions& out);
   void advance(Time now, Actions& out);
@@ -60,6 +63,7 @@ struct Engine::State {
   Observer observer;
   Link link;
   Peer peer;
+  Offers offers;
   Roles roles;
   Verify verify;
   Inquiries inquiries;

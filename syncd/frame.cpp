@@ -16,10 +16,10 @@ constexpr unsigned kFlagAck = 0x10, kFlagData = 0x20;
 constexpr std::uint8_t kBlockState = 1, kBlockFlows = 2, kBlockAsk = 3, kBlockPart = 4;
 
 constexpr unsigned kGroupStreams = 0x01, kGroupAllSent = 0x02, kGroupDrained = 0x04, kGroupReport = 0x08;
+constexpr unsigned kGroupLegacy = 0x10, kGroupRemainder = 0x20, kGroupHolds = 0x40, kGroupLacking = 0x80;
+constexpr unsigned kGroupHoldsStreamed = 0x100;  ///< the term of `holds` is that of the stream
 constexpr unsigned kReportComplete = 0x01, kReportHeld = 0x02, kReportOperator = 0x04;
-
-/// Fixed fields, and two terms of ten bytes and a name each.
-constexpr std::size_t kMaxGroupState = 8 + 1 + 4 + 4 + 4 + 10 + 2 * (10 + 2 + kMaxNodeName);
+constexpr unsigned kReportSameTerm = 0x08;  ///< as `holds`
 
 /// Whose node a term is of.
 constexpr std::uint8_t kNobody = 0, kSender = 1, kReceiver = 2, kNamed = 3;
@@ -60,7 +60,7 @@ std::optional<common::Term> read_term(ByteReader& r, const Names& names) {
   return term;
 }
 
-std::optional<common::GroupReport> read_report(ByteReader& r, const Names& names) {
+std::optional<common::GroupReport> read_report(ByteReader& r, const Names& names, const common::Term& holds) {
   common::GroupReport report;
   const unsigned state = r.u8(), phase = r.u8(), flags = r.u8();
   if (state > static_cast<unsigned>(common::GroupState::fault) || phase > static_cast<unsigned>(common::Phase::yielded))
@@ -72,10 +72,48 @@ std::optional<common::GroupReport> read_report(ByteReader& r, const Names& names
   report.by_operator = (flags & kReportOperator) != 0;
   report.priority = r.u8();
   report.made_apart = r.varint();
+  report.served_apart = r.varint();
+  if (flags & kReportSameTerm) {
+    report.term = holds;
+    return report;
+  }
   const auto term = read_term(r, names);
   if (!term) return std::nullopt;
   report.term = *term;
   return report;
+}
+
+std::optional<GroupState> read_group(ByteReader& r, const Names& names) {
+  GroupState g;
+  g.group = r.u64();
+  const unsigned flags = r.u16();
+  g.following = r.u32();
+  const std::uint64_t released = r.varint();
+  if (released > UINT32_MAX) return std::nullopt;
+  g.released = static_cast<std::uint32_t>(released);
+  if (flags & kGroupStreams) {
+    g.epoch = r.u32();
+    const auto term = read_term(r, names);
+    if (!term) return std::nullopt;
+    g.term = *term;
+  }
+  if (flags & kGroupHolds) {
+    const auto term = read_term(r, names);
+    if (!term) return std::nullopt;
+    g.holds = *term;
+  }
+  if (flags & kGroupHoldsStreamed) g.holds = g.term;
+  if ((flags & kGroupLegacy) && (flags & kGroupRemainder)) return std::nullopt;
+  if (flags & kGroupLegacy) g.kind = StreamKind::legacy;
+  if (flags & kGroupRemainder) g.kind = StreamKind::remainder;
+  g.all_sent = (flags & kGroupAllSent) != 0;
+  g.drained = (flags & kGroupDrained) != 0;
+  g.lacking = (flags & kGroupLacking) != 0;
+  if (flags & kGroupReport) {
+    g.report = read_report(r, names, g.holds);
+    if (!g.report) return std::nullopt;
+  }
+  return g;
 }
 
 std::expected<PeerState, FrameError> read_state(ByteView body, const Names& names) {
@@ -83,26 +121,13 @@ std::expected<PeerState, FrameError> read_state(ByteView body, const Names& name
   PeerState state;
   state.serial = r.varint();
   state.config = r.u64();
+  state.keepalive = std::chrono::milliseconds(r.u16());
   const std::size_t count = r.u8();
   if (count > kMaxGroups) return std::unexpected(FrameError::state_form);
   for (std::size_t i = 0; i < count && !r.failed(); ++i) {
-    GroupState g;
-    g.group = r.u64();
-    const unsigned flags = r.u8();
-    g.following = r.u32();
-    if (flags & kGroupStreams) {
-      g.epoch = r.u32();
-      const auto term = read_term(r, names);
-      if (!term) return std::unexpected(FrameError::state_form);
-      g.term = *term;
-    }
-    g.all_sent = (flags & kGroupAllSent) != 0;
-    g.drained = (flags & kGroupDrained) != 0;
-    if (flags & kGroupReport) {
-      g.report = read_report(r, names);
-      if (!g.report) return std::unexpected(FrameError::state_form);
-    }
-    state.groups.push_back(std::move(g));
+    auto g = read_group(r, names);
+    if (!g) return std::unexpected(FrameError::state_form);
+    state.groups.push_back(std::move(*g));
   }
   if (r.failed()) return std::unexpected(FrameError::truncated);
   return state;
@@ -258,34 +283,69 @@ void FrameWriter::term(const common::Term& t) {
   w.text(std::string_view(t.node).substr(0, kMaxNodeName));
 }
 
+namespace {
+
+unsigned flags_of(const GroupState& g) {
+  unsigned flags = (g.all_sent ? kGroupAllSent : 0) | (g.drained ? kGroupDrained : 0) | (g.report ? kGroupReport : 0) |
+                   (g.lacking ? kGroupLacking : 0);
+  if (g.holds.valid()) flags |= g.epoch != 0 && g.holds == g.term ? kGroupHoldsStreamed : kGroupHolds;
+  if (g.epoch == 0) return flags;
+  flags |= kGroupStreams;
+  switch (g.kind) {
+    case StreamKind::mastership:
+      break;
+    case StreamKind::legacy:
+      flags |= kGroupLegacy;
+      break;
+    case StreamKind::remainder:
+      flags |= kGroupRemainder;
+      break;
+  }
+  return flags;
+}
+
+}  // namespace
+
+void FrameWriter::group(const GroupState& g) {
+  ByteWriter w(out_);
+  const unsigned flags = flags_of(g);
+  w.u64(g.group);
+  w.u16(static_cast<std::uint16_t>(flags));
+  w.u32(g.following);
+  w.varint(g.released);
+  if (g.epoch) {
+    w.u32(g.epoch);
+    term(g.term);
+  }
+  if (flags & kGroupHolds) term(g.holds);
+  if (!g.report) return;
+  const bool same_term = g.holds.valid() && g.report->term == g.holds;
+  w.u8(static_cast<std::uint8_t>(g.report->state));
+  w.u8(static_cast<std::uint8_t>(g.report->phase));
+  w.u8(static_cast<std::uint8_t>((g.report->complete ? kReportComplete : 0) | (g.report->held ? kReportHeld : 0) |
+                                 (g.report->by_operator ? kReportOperator : 0) | (same_term ? kReportSameTerm : 0)));
+  w.u8(static_cast<std::uint8_t>(g.report->priority));
+  w.varint(g.report->made_apart);
+  w.varint(g.report->served_apart);
+  if (!same_term) term(g.report->term);
+}
+
 void FrameWriter::state(const PeerState& state) {
   begin_block(kBlockState);
   ByteWriter w(out_);
   w.varint(state.serial);
   w.u64(state.config);
+  w.u16(static_cast<std::uint16_t>(state.keepalive.count()));
   const std::size_t count_at = out_.size();
   w.u8(0);
   for (std::size_t i = 0; i < std::min(state.groups.size(), kMaxGroups); ++i) {
-    if (out_.size() + kMaxGroupState > kMaxPayload)
-      break;  // terms with long names of third nodes: the first groups count
-    const GroupState& g = state.groups[i];
-    out_[count_at] = static_cast<std::byte>(i + 1);
-    w.u64(g.group);
-    w.u8(static_cast<std::uint8_t>((g.epoch ? kGroupStreams : 0) | (g.all_sent ? kGroupAllSent : 0) |
-                                   (g.drained ? kGroupDrained : 0) | (g.report ? kGroupReport : 0)));
-    w.u32(g.following);
-    if (g.epoch) {
-      w.u32(g.epoch);
-      term(g.term);
+    const std::size_t before = out_.size();
+    group(state.groups[i]);
+    if (out_.size() > kMaxPayload) {  // terms with long names of third nodes: the first groups count
+      out_.resize(before);
+      break;
     }
-    if (!g.report) continue;
-    w.u8(static_cast<std::uint8_t>(g.report->state));
-    w.u8(static_cast<std::uint8_t>(g.report->phase));
-    w.u8(static_cast<std::uint8_t>((g.report->complete ? kReportComplete : 0) | (g.report->held ? kReportHeld : 0) |
-                                   (g.report->by_operator ? kReportOperator : 0)));
-    w.u8(static_cast<std::uint8_t>(g.report->priority));
-    w.varint(g.report->made_apart);
-    term(g.report->term);
+    out_[count_at] = static_cast<std::byte>(i + 1);
   }
   end_block();
 }

@@ -44,16 +44,29 @@ struct Ack {
   bool operator==(const Ack&) const = default;
 };
 
+/// What a stream of flows is.
+enum class StreamKind : std::uint8_t {
+  mastership,  ///< of the group's master
+  legacy,      ///< nobody is master: of the one who holds what the last one had, to a peer that does not
+  remainder,   ///< what the sender alone may know, to the one who holds all the rest: it is added, nothing is swept
+};
+
 /// What a node says of one group, to its peer.
 struct GroupState {
   std::uint64_t group = 0;  ///< hash of the name
-  /// As master: the stream of this group's flows. `epoch` numbers it within the sender's incarnation; 0: not master.
+  /// The stream of this group's flows. `epoch` numbers it within the sender's incarnation; 0: none.
   std::uint32_t epoch = 0;
-  common::Term term;      ///< of the mastership that is streamed
+  StreamKind kind = StreamKind::mastership;
+  common::Term term;      ///< whose connections are streamed
   bool all_sent = false;  ///< the receiver has acknowledged everything that there was at the beginning
   bool drained = false;   ///< gate shut, and the receiver has acknowledged everything there is
   /// As receiver: the peer's epoch whose records are applied; 0: none.
   std::uint32_t following = 0;
+  /// The peer's newest epoch that we have let go of. It may never have heard that we followed it; a stream that was let
+  /// go of is not followed again, so the sender begins another one.
+  std::uint32_t released = 0;
+  common::Term holds;                         ///< the term whose connections are here to the last one; none: not valid
+  bool lacking = false;                       ///< as master: this mastership began without what the one before it had
   std::optional<common::GroupReport> report;  ///< vrrpd's statement; `report->group` stays empty on the link
   bool operator==(const GroupState&) const = default;
 };
@@ -61,6 +74,7 @@ struct GroupState {
 struct PeerState {
   std::uint64_t serial = 0;  ///< one more with each that this process tells, in whatever session
   std::uint64_t config = 0;  ///< hash of the configuration's digest
+  std::chrono::milliseconds keepalive{50};  ///< it is heard at least this often; at most 65535
   std::vector<GroupState> groups;
   bool operator==(const PeerState&) const = default;
 };
@@ -129,6 +143,7 @@ class FrameWriter {
   void flag(unsigned bit) { out_[0] |= static_cast<std::byte>(bit); }
   void begin_block(std::uint8_t type);
   void end_block();
+  void group(const GroupState& g);
   void term(const common::Term& term);
   common::Bytes& out_;
   Names names_;

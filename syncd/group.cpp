@@ -47,4 +47,16 @@ Group* Groups::follower_of(std::uint32_t epoch) {
   return nullptr;
 }
 
+Group* Groups::adopter_of(std::uint32_t epoch) {
+  for (Group& g : all_)
+    if (g.adoption.epoch == epoch) return &g;
+  return nullptr;
+}
+
+Group* Groups::told_of(std::uint32_t epoch) {
+  for (Group& g : all_)
+    if (g.told_epoch == epoch) return &g;
+  return nullptr;
+}
+
 }  // namespace syncd

@@ -8,6 +8,8 @@
 
 #include "common/config.hpp"
 #include "common/term.hpp"
+#include "common/time.hpp"
+#include "syncd/frame.hpp"
 #include "syncd/table.hpp"
 
 namespace syncd {
@@ -28,13 +30,27 @@ struct Group {
   /// Entries with another generation belong to an earlier stream or role: their versions mean nothing.
   std::uint16_t generation = 1;
   bool anticipated = false;      ///< a takeover may be near
-  std::uint64_t made_apart = 0;  ///< see common::GroupReport
+  std::uint64_t unshared = 0;    ///< entries that the peer has never said to have
+  /// As master: there was a mastership before ours, and we began without all of its connections.
+  bool lacking = false;
+  /// This process began beside a working mastership, and nobody knows what the peer had of it before.
+  bool inherited = false;
+  /// Inherited, and not yet read from the kernel: until then there is nothing to offer, and nothing may be swept.
+  bool unread = false;
+  common::Deadline offered_at;      ///< as backup: when what the peer may lack was first offered
+  std::uint32_t refused_offer = 0;  ///< the peer's epoch in which it took no offer
+  /// Newest stream that the peer has said to send, whether we follow it or not.
+  std::uint32_t told_epoch = 0;
+  /// See common::GroupReport. While the link is down they grow, when it comes up they are what the meeting is about.
+  std::uint64_t made_apart = 0, served_apart = 0;
   std::uint64_t flows = 0;       ///< entries that are not gone
   std::uint64_t in_kernel = 0;   ///< of these, as far as we know
 
-  /// Ours to the peer, while we are master.
+  /// Ours to the peer.
   struct Stream {
     std::uint32_t epoch = 0;  ///< 0: none
+    StreamKind kind = StreamKind::mastership;
+    bool everything = true;   ///< else: of the remainder, what is unshared
     bool followed = false;    ///< the peer has said that it applies this epoch
     bool walking = false;     ///< the walk over all flows is not at its end
     bool all_sent = false;    ///< the peer has acknowledged all of the walk
@@ -53,6 +69,12 @@ struct Group {
     bool sweeping = false;
     Slot cursor = 0;
   } replica;
+
+  /// The peer's remainder, while we hold all the rest.
+  struct Adoption {
+    std::uint32_t epoch = 0;  ///< 0: none
+    bool complete = false;
+  } adoption;
 };
 
 class Groups {
@@ -71,8 +93,10 @@ class Groups {
   std::size_t index(const Group& group) const { return static_cast<std::size_t>(&group - all_.data()); }
   Group* find(std::string_view name);
   Group* find(std::uint64_t id);
-  /// The one whose replica follows this epoch of the peer.
+  /// The one whose replica follows this epoch of the peer; or takes this remainder; or was told of it at all.
   Group* follower_of(std::uint32_t epoch);
+  Group* adopter_of(std::uint32_t epoch);
+  Group* told_of(std::uint32_t epoch);
 
  private:
   std::vector<Group> all_;

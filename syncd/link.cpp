@@ -8,6 +8,19 @@ using common::Deadline;
 using common::LinkState;
 using common::Time;
 
+/// A group is taken over when the last of its members has run out of adverts.
+common::Duration keepalive_for(const common::Config& config) {
+  common::Duration every = kSlowestKeepalive;
+  if (!config.vrrp) return every;
+  for (const common::GroupConfig& group : config.vrrp->groups) {
+    common::Duration slowest{};
+    for (const common::InstanceConfig& instance : group.instances)
+      slowest = std::max(slowest, group.interval_of(instance));
+    every = std::min(every, slowest / 2);
+  }
+  return std::max(every, kFastestKeepalive);
+}
+
 Link::Link(const common::Config& config, std::vector<std::byte> key, NonceSource& nonces, Counters& counters, Time now)
     : node_(config.node),
       peer_(config.peer),
@@ -75,7 +88,7 @@ void Link::note_refusal(SessionError error, Time now) {
 LinkState Link::state(Time now) const {
   if (links_.empty() || peer_.empty()) return LinkState::none;
   if (!any_usable()) return LinkState::down;
-  if (heard_at_ && now - *heard_at_ < kDeadAfter) return LinkState::up;
+  if (heard_at_ && now - *heard_at_ < dead_after_) return LinkState::up;
   return refusal_ && now - refused_at_ < kRefusalShown ? LinkState::refused : LinkState::down;
 }
 
@@ -147,7 +160,7 @@ Deadline Link::deadline(Time now) const {
   if (state(now) == LinkState::none || !any_usable()) return std::nullopt;
   if (session_.answer_due()) return now;
   if (!up(now)) return greet_at_;
-  const Deadline dead = *heard_at_ + kDeadAfter;
+  const Deadline dead = *heard_at_ + dead_after_;
   return changing_key() ? common::earliest(dead, greet_at_) : dead;
 }
 

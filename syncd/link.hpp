@@ -15,9 +15,13 @@
 
 namespace syncd {
 
-/// The peer says something at least this often, and is down when four in a row are missing.
-inline constexpr common::Duration kKeepalive = std::chrono::milliseconds(50);
-inline constexpr common::Duration kDeadAfter = 4 * kKeepalive;
+/// A node says something at least twice in an advert interval, and within these bounds: below, pauses of a busy kernel
+/// would count as deaths; above, an operator would wait for what could be known. It is down when four in a row are
+/// missing, so before the adverts' down timer has run out: a link that still says "master" would put a takeover off.
+inline constexpr common::Duration kFastestKeepalive = std::chrono::milliseconds(5);
+inline constexpr common::Duration kSlowestKeepalive = std::chrono::milliseconds(50);
+inline constexpr int kMissedUntilDead = 4;
+common::Duration keepalive_for(const common::Config& config);
 /// While the peer is not heard, it is greeted this often, each time with the same nonce until kRenewAfter greetings.
 inline constexpr common::Duration kGreetEvery = std::chrono::milliseconds(100);
 inline constexpr int kRenewAfter = 10;
@@ -34,6 +38,8 @@ class Link {
   /// Opens a datagram. Nothing: it was no sealed one, or is refused (counted).
   std::optional<Session::Received> receive(const DatagramReceived& datagram, common::Time now);
   void set_usable(std::size_t link, bool usable);
+  /// How often the peer is heard at least.
+  void expect_every(common::Duration keepalive) { dead_after_ = kMissedUntilDead * keepalive; }
 
   common::LinkState state(common::Time now) const;
   bool up(common::Time now) const { return state(now) == common::LinkState::up; }
@@ -65,6 +71,7 @@ class Link {
   Session session_;
   Counters& counters_;
   common::Deadline heard_at_;
+  common::Duration dead_after_ = kMissedUntilDead * kSlowestKeepalive;
   std::optional<SessionError> refusal_;
   common::Time refused_at_{};
   common::Time greet_at_;

@@ -70,6 +70,14 @@ void Observer::on_changes(std::span<const FlowChange> changes, Time now) {
   }
 }
 
+/// Traffic passes here although the peer is not heard: of two masters the other one may be the one that is cut off. An
+/// answer is asked for, as anybody may send first packets into the void.
+void Observer::note_served(const Flow& flow) {
+  if ((flow.status & status_bits::seen_reply) == 0) return;
+  const auto owner = ownership_.group_of(flow);
+  if (owner && store_.groups[*owner].role == Role::master) ++store_.groups[*owner].served_apart;
+}
+
 /// Where the kernel's entry stands, as the kernel itself says.
 void Observer::note_kernel(Entry& e, const Flow& flow, std::uint32_t own_timeout, Time now) {
   store_.set_in_kernel(e, true);
@@ -94,6 +102,7 @@ void Observer::on_own_request(const FlowChange& change, Time now) {
 }
 
 void Observer::on_live(const Flow& flow, bool from_dump, Time now) {
+  if (store_.apart && !from_dump) note_served(flow);
   Record record;
   encode_key(flow.key, record);
   const std::uint32_t hash = store_.table.hash(record.key());
@@ -132,7 +141,7 @@ void Observer::on_live_unknown(const Flow& flow, std::uint32_t hash, bool from_d
     e.set(entry::found);
     return;
   }
-  if (store_.apart && !from_dump) ++group.made_apart;
+  if (!from_dump || dumped_once_) store_.set_unshared(e, true);
   if (from_dump) ++store_.counters[Counter::reconciled_missing];
   sender_.changed(slot, now);
 }
@@ -151,8 +160,12 @@ void Observer::on_live_own(Slot slot, const Flow& flow, bool from_dump, Time now
   store_.set_in_kernel(e, true);
   // The kernel's word is the truth now, so a write that waits would only be behind it.
   store_.unqueue_write(slot);
-  if (was_gone) store_.revive(slot, record.view());
-  e.clear(entry::found | entry::behind | entry::rebind | entry::retime | entry::refused | entry::retried);
+  if (was_gone) {
+    store_.revive(slot, record.view());
+    store_.set_unshared(e, true);
+  }
+  e.clear(entry::found | entry::adopted | entry::behind | entry::rebind | entry::retime | entry::refused |
+          entry::retried);
   // A packet made the kernel say this, so its timeout is the kernel's own again. A dump knows no full timeout.
   if (!from_dump)
     e.clear(entry::leased);
@@ -281,6 +294,7 @@ void Observer::sweep(Time now) {
   }
   sweeping_ = false;
   dumped_once_ = true;
+  for (Group& group : store_.groups) group.unread = false;
   ended_meanwhile_.clear();
   if (again_) return want_dump(now);
   store_.whole = true;

@@ -18,8 +18,10 @@ Peer::Peer(Store& store, const common::Config& config, Time now) : store_(store)
 }
 
 void Peer::configure(const common::Config& config) {
+  node_ = config.node;
   peer_ = config.peer;
   config_hash_ = stable_hash(config.digest);
+  keepalive_ = keepalive_for(config);
 }
 
 // --- what we tell
@@ -54,20 +56,26 @@ PeerState Peer::state_to_tell(Time now) {
   PeerState state;
   state.serial = ++last_serial_;
   state.config = config_hash_;
+  state.keepalive = std::chrono::ceil<std::chrono::milliseconds>(keepalive_);
   for (const Group& g : store_.groups) {
     GroupState gs;
     gs.group = g.id;
-    if (g.role == Role::master && g.replicated) {
+    if (g.stream.epoch != 0 && g.replicated) {
       gs.epoch = g.stream.epoch;
-      gs.term = g.told;
+      gs.kind = g.stream.kind;
+      gs.term = g.role == Role::master ? g.told : g.held;
       gs.all_sent = g.stream.all_sent;
       gs.drained = g.stream.drained;
     }
-    gs.following = g.replica.epoch;
+    gs.following = g.adoption.epoch != 0 ? g.adoption.epoch : g.replica.epoch;
+    gs.released = g.replica.epoch == g.replica.highest ? 0 : g.replica.highest;
+    gs.holds = g.held;
+    gs.lacking = g.lacking;
     const auto stated = std::ranges::find(local_, g.name, [](const Stated& s) { return s.report.group; });
     if (stated != local_.end()) {
       gs.report = stated->report;
       gs.report->made_apart = g.role == Role::master ? g.made_apart : 0;
+      gs.report->served_apart = g.role == Role::master ? g.served_apart : 0;
       gs.report->group.clear();
     }
     state.groups.push_back(std::move(gs));
@@ -76,7 +84,7 @@ PeerState Peer::state_to_tell(Time now) {
 }
 
 void Peer::told(Time now) {
-  tell_at_ = now + kKeepalive;
+  tell_at_ = now + keepalive_;
 }
 
 // --- what we are told
@@ -99,6 +107,10 @@ bool Peer::on_state(PeerState state) {
   return true;
 }
 
+common::Duration Peer::keepalive() const {
+  return said_ ? std::max<common::Duration>(keepalive_, said_->keepalive) : kSlowestKeepalive;
+}
+
 void Peer::on_probe(Time now) {
   answer_ = true;
   tell_now(now);
@@ -108,6 +120,14 @@ bool Peer::claimed(const Group& group) const {
   return std::ranges::any_of(local_, [&](const Stated& s) {
     return s.report.group == group.name && s.report.phase == common::Phase::claiming;
   });
+}
+
+bool Peer::masters(const Group& group) const {
+  const GroupState* gs = said(group);
+  if (gs == nullptr) return false;
+  if (gs->epoch != 0 && gs->kind == StreamKind::mastership) return true;
+  return gs->report &&
+         (gs->report->state == common::GroupState::master || gs->report->phase == common::Phase::claiming);
 }
 
 const GroupState* Peer::said(const Group& group) const {
@@ -133,7 +153,8 @@ common::PeerReport Peer::make_report(common::LinkState link, std::uint64_t backl
     }
     if (group.replicated)
       report.replicas.push_back({group.name, holds_everything(group), group.role == Role::master ? backlog : 0,
-                                 group.role == Role::master ? group.made_apart : 0});
+                                 group.role == Role::master ? group.made_apart : 0,
+                                 group.role == Role::master ? group.served_apart : 0});
   }
   return report;
 }

@@ -1,6 +1,6 @@
 #pragma once
 // What the two nodes tell each other besides flows: what each vrrpd says of its groups, what each syncd streams and
-// follows. State only: sent on every change, at a probe, and every kKeepalive.
+// follows. State only: sent on every change, at a probe, and with each keepalive.
 #include <optional>
 #include <string>
 #include <utility>
@@ -42,8 +42,13 @@ class Peer {
   void ask_now(common::Time now) { probe_ = true, tell_now(now); }
   std::uint64_t answers() const { return answers_; }
   const GroupState* said(const Group& group) const;
+  /// The peer is master of the group, or about to be.
+  bool masters(const Group& group) const;
   /// The peer has been told that this node takes the group over.
   bool claimed(const Group& group) const;
+  /// What is slower: ours, or the peer's as it says itself; the two may run with different files for a while.
+  common::Duration keepalive() const;
+  const std::string& node() const { return node_; }  ///< ours
   bool config_differs() const { return said_ && said_->config != config_hash_; }
 
   // --- what vrrpd and the agent are told of the peer
@@ -74,7 +79,8 @@ class Peer {
   };
 
   Store& store_;
-  std::string peer_;
+  std::string node_, peer_;
+  common::Duration keepalive_ = {};
   std::uint64_t config_hash_ = 0;
   std::vector<Stated> local_;
   common::Time tell_at_;

@@ -33,6 +33,8 @@ void Receiver::reset() {
   for (Group& group : store_.groups) {
     stop_following(group);
     group.replica.highest = 0;
+    group.told_epoch = group.refused_offer = 0;
+    group.adoption = {};
   }
 }
 
@@ -41,18 +43,47 @@ void Receiver::stop_following(Group& group) {
   group.replica.sweeping = false;
 }
 
+/// Only of one who holds what we do not. A master's word counts unless we know of a newer term; what nobody is master
+/// of is taken when it is newer than what we hold, or it would replace the newer by the older.
+bool Receiver::may_follow(const Group& group, const GroupState& said) {
+  const bool newer = said.kind == StreamKind::mastership ? said.term >= group.told : said.term > group.held;
+  if (!newer) ++store_.counters[Counter::stale_term];
+  return newer;
+}
+
+/// What only the peer knows is added to what we hold: as the group's master, or as the one who will be asked first.
+bool Receiver::consider_remainder(Group& group, const GroupState& said) {
+  Group::Adoption& adoption = group.adoption;
+  const bool offered = said.epoch != 0 && said.kind == StreamKind::remainder;
+  const bool whole = group.role == Role::master || (group.role == Role::backup && group.held == group.newest);
+  if (!offered || !whole || !group.replicated) {
+    if (adoption.epoch == 0) return false;
+    adoption = {};
+    return true;
+  }
+  if (adoption.epoch != said.epoch) {
+    adoption = {.epoch = said.epoch, .complete = false};
+    ++store_.counters[Counter::remainders_received];
+    return true;
+  }
+  if (!said.all_sent || adoption.complete) return false;
+  adoption.complete = true;
+  return std::exchange(group.lacking, false);
+}
+
 bool Receiver::consider(Group& group, const GroupState& said) {
   Group::Replica& replica = group.replica;
-  if (group.role != Role::backup || !group.replicated) return false;
-  if (said.epoch == 0) {
-    if (replica.epoch == 0) return false;
+  group.told_epoch = said.epoch;
+  const bool adoption_changed = consider_remainder(group, said);
+  if (group.role != Role::backup || !group.replicated) return adoption_changed;
+  if (said.epoch == 0 || said.kind == StreamKind::remainder) {
+    if (replica.epoch == 0) return adoption_changed;
     replica.epoch = 0;  // it is master no more; a sweep that has begun goes on
     return true;
   }
-  if (said.term < group.told) {
-    ++store_.counters[Counter::stale_term];
-    return false;
-  }
+  // First what only we know is to be told: following would sweep it.
+  if ((group.stream.epoch != 0 || group.unread) && replica.epoch != said.epoch) return adoption_changed;
+  if (replica.epoch != said.epoch && !may_follow(group, said)) return adoption_changed;
   if (said.epoch == replica.epoch) {
     if (said.term > replica.term) {
       replica.term = said.term;
@@ -60,14 +91,16 @@ bool Receiver::consider(Group& group, const GroupState& said) {
     }
     if (said.all_sent && !replica.complete && !replica.sweeping) {
       replica.sweeping = true;
-      replica.cursor = 0;
+      replica.cursor = group.inherited ? store_.table.end() : 0;
     }
-    return false;
+    return adoption_changed;
   }
-  if (said.epoch <= replica.highest) return false;
+  if (said.epoch <= replica.highest) return adoption_changed;
   replica = {
       .epoch = said.epoch, .highest = said.epoch, .term = said.term, .complete = false, .sweeping = false, .cursor = 0};
   group.held = {};
+  // Of the last master itself the peer's legacy is only a part: it is added, and what it does not name stays.
+  group.inherited = group.inherited && said.kind == StreamKind::legacy;
   ++group.generation;
   ++store_.counters[Counter::bulks_received];
   return true;
@@ -110,6 +143,7 @@ void Receiver::on_data(const Frame& frame, Time now) {
     ++store_.counters[Counter::too_early];
     return;
   }
+  if (!heeded(frame)) return;
   ++unacknowledged_;
   if (frame.ack_now || unacknowledged_ >= kAckEvery)
     ack_at_ = now;
@@ -120,14 +154,29 @@ void Receiver::on_data(const Frame& frame, Time now) {
     return;
   }
   for (const FlowsBlock& block : frame.flows) {
-    Group* group = store_.groups.follower_of(block.epoch);
-    if (group == nullptr || group->role != Role::backup)
-      ++store_.counters[Counter::stale_stream];
+    if (Group* follower = store_.groups.follower_of(block.epoch); follower && follower->role == Role::backup)
+      apply(*follower, block.records, sequence, now, false);
+    else if (Group* adopter = store_.groups.adopter_of(block.epoch))
+      apply(*adopter, block.records, sequence, now, true);
     else
-      apply(*group, block.records, sequence, now);
+      ++store_.counters[Counter::stale_stream];
   }
   beyond_.set(sequence - base_ - 1);
   advance();
+}
+
+/// An acknowledgement says that the flows are here. We may have let go of a stream that the sender still believes to be
+/// followed: then nothing is acknowledged, and what we ignore goes on counting as unknown to us. What the sender itself
+/// has given up for a newer stream needs no such care.
+bool Receiver::heeded(const Frame& frame) {
+  for (const FlowsBlock& block : frame.flows) {
+    if (!store_.groups.told_of(block.epoch)) continue;
+    const Group* follower = store_.groups.follower_of(block.epoch);
+    if ((follower && follower->role == Role::backup) || store_.groups.adopter_of(block.epoch)) continue;
+    ++store_.counters[Counter::stale_stream];
+    return false;
+  }
+  return true;
 }
 
 Ack Receiver::take_ack() {
@@ -136,7 +185,7 @@ Ack Receiver::take_ack() {
   return {base_, beyond_};
 }
 
-void Receiver::apply(Group& group, ByteView records, std::uint64_t sequence, Time now) {
+void Receiver::apply(Group& group, ByteView records, std::uint64_t sequence, Time now, bool adopting) {
   const std::size_t index = store_.groups.index(group);
   Record record;
   while (!records.empty()) {
@@ -148,11 +197,26 @@ void Receiver::apply(Group& group, ByteView records, std::uint64_t sequence, Tim
     copy_record(records, *layout, record);
     records = records.subspan(layout->size);
     ++store_.counters[layout->gone ? Counter::endings_received : Counter::flows_received];
-    if (layout->gone)
+    if (adopting) {
+      if (!layout->gone) adopt(index, record, now);
+    } else if (layout->gone)
       apply_gone(index, record, sequence);
     else
       apply_live(index, record, sequence, now);
   }
+}
+
+/// A flow that only the peer knew, and that ours has no place for if it is known here: as it stands, or as one that has
+/// ended. That it ends there later, its kernel no longer says to anybody: here it then runs out.
+void Receiver::adopt(std::size_t group, const Record& record, Time now) {
+  const std::uint32_t hash = store_.table.hash(record.key());
+  if (store_.table.find(record.key(), hash) != kNoSlot || ownership_.stays_here(decode(record.view()))) return;
+  const Slot slot = store_.add(record.view(), hash, group);
+  if (slot == kNoSlot) return;
+  store_[slot].set(entry::adopted);
+  ++store_.counters[Counter::adopted];
+  commit_.adopted(slot, now);
+  sender_.changed(slot, now);
 }
 
 /// May this version of the group's flow replace what the entry holds?
@@ -172,7 +236,8 @@ bool Receiver::admit(Slot slot, std::size_t group, std::uint64_t sequence) {
   }
   e.version = sequence;
   e.generation = store_.groups[group].generation;
-  e.clear(entry::found);
+  store_.set_unshared(e, false);
+  e.clear(entry::found | entry::adopted);
   return true;
 }
 

@@ -5,12 +5,16 @@
 //
 // A replica follows one epoch of the peer's stream. When the peer says that its walk over all flows is acknowledged,
 // what it did not name in this epoch is swept: from the table, and from our kernel.
+//
+// A remainder is the other way round: the peer has lost, or left, the mastership, and offers what we may never have
+// heard of. What we know already stays as we know it; the rest becomes ours.
 #include <bitset>
 
 #include "common/time.hpp"
 #include "syncd/commit.hpp"
 #include "syncd/frame.hpp"
 #include "syncd/ownership.hpp"
+#include "syncd/sender.hpp"
 #include "syncd/store.hpp"
 
 namespace syncd {
@@ -23,8 +27,8 @@ inline constexpr std::size_t kSweepSlice = 16384;
 
 class Receiver {
  public:
-  Receiver(Store& store, Commit& commit, const Ownership& ownership)
-      : store_(store), commit_(commit), ownership_(ownership) {}
+  Receiver(Store& store, Sender& sender, Commit& commit, const Ownership& ownership)
+      : store_(store), sender_(sender), commit_(commit), ownership_(ownership) {}
 
   /// The peer is another process: its sequences and epochs begin anew.
   void reset();
@@ -45,7 +49,11 @@ class Receiver {
   common::Deadline deadline() const { return ack_at_; }
 
  private:
-  void apply(Group& group, common::ByteView records, std::uint64_t sequence, common::Time now);
+  bool consider_remainder(Group& group, const GroupState& said);
+  bool may_follow(const Group& group, const GroupState& said);
+  bool heeded(const Frame& frame);
+  void apply(Group& group, common::ByteView records, std::uint64_t sequence, common::Time now, bool adopting);
+  void adopt(std::size_t group, const Record& record, common::Time now);
   void apply_live(std::size_t group, const Record& record, std::uint64_t sequence, common::Time now);
   void apply_gone(std::size_t group, const Record& record, std::uint64_t sequence);
   bool admit(Slot slot, std::size_t group, std::uint64_t sequence);
@@ -55,6 +63,7 @@ class Receiver {
   bool may_be_overtaken(std::uint64_t sequence) const { return sequence > base_ + 1; }
 
   Store& store_;
+  Sender& sender_;
   Commit& commit_;
   const Ownership& ownership_;
   bool begun_ = false;

@@ -57,11 +57,15 @@ void Roles::on_state(const std::string& name, common::GroupState state, common::
     return become_master(*group, term, !(welcome && group->role == Role::unknown), now);
   }
   if (phase == common::Phase::claiming && group->role != Role::unknown) return;  // prepare has said, or will say, more
+  // The group's last master, as far as this router knows: what was begun here since the syncd before us died, or when
+  // the peer was away, stands in the kernel only.
+  if (welcome && group->role == Role::unknown && term.valid() && term.node == parts_.peer.node())
+    group->inherited = true, group->unread = !parts_.observer.dumped_once();
   become_backup(*group, now);
 }
 
 void Roles::become_master(Group& group, const common::Term& term, bool take_over, Time now) {
-  if (group.role != Role::master) group.made_apart = 0;
+  if (group.role != Role::master) group.made_apart = group.served_apart = 0;
   if (group.role == Role::master) {
     group.held = term;
     group.stream.drained = false;  // a departure was called off, or a rival was met and stays away
@@ -69,9 +73,11 @@ void Roles::become_master(Group& group, const common::Term& term, bool take_over
   }
   group.role = Role::master;
   parts_.receiver.stop_following(group);
+  group.inherited = !take_over;
+  group.lacking = take_over && !(group.held.valid() && holds_everything(group));
   if (take_over) parts_.commit.take_over(group, holds_everything(group), now);
   group.held = term;
-  if (group.replicated) parts_.sender.begin_stream(group);
+  if (group.replicated) parts_.sender.begin_stream(group, StreamKind::mastership);
   parts_.observer.want_dump(now + (take_over ? kDumpAfterTakeover : common::Duration{}));
   parts_.peer.tell_now(now);
 }
@@ -89,6 +95,7 @@ void Roles::become_backup(Group& group, Time now) {
   }
   parts_.sender.end_stream(group);
   parts_.commit.step_down(group);
+  group.lacking = false;
   // Our former flows are candidates now: the new master's walk confirms them or has them swept.
   group.replica = {.epoch = 0, .highest = group.replica.highest, .term = {}};
   ++group.generation;
@@ -112,6 +119,8 @@ void Roles::on_prepare(const common::Prepare& prepare, Time now, Actions& out) {
   // What the kernel had to say until now, it said of copies: their end must not end a flow of ours.
   Takeover takeover{.group = index, .term = prepare.term, .request = ++last_request_};
   takeover.wait_until = now + kDrainWait;
+  takeover.legacy_until = now + kLegacyWait;
+  takeover.before = before;
   takeover.failures = parts_.commit.failures();
   takeovers_.push_back(takeover);
   // held stands for the terms before this one: whether nothing is missing, decides how much is to be looked at.
@@ -129,6 +138,16 @@ bool Roles::peer_still_drains(const Takeover& takeover, bool link_up, Time now) 
   return said->report->phase == common::Phase::leaving || said->report->phase == common::Phase::handing_over;
 }
 
+/// Nobody is master, the peer holds what the last one had, and we do not (yet).
+bool Roles::legacy_is_coming(const Takeover& takeover, bool link_up, Time now) const {
+  if (!link_up || takeover.legacy_until <= now) return false;
+  const Group& group = parts_.store.groups[takeover.group];
+  const GroupState* said = parts_.peer.said(group);
+  if (said == nullptr || !said->holds.valid() || said->holds != takeover.before) return false;
+  if (said->epoch != 0 && said->kind != StreamKind::legacy) return false;
+  return group.held != takeover.before && group.held != takeover.term;
+}
+
 /// The peer claims a newer term, and our vrrpd has not said anything: it hangs, or is dead. The agent hears of the
 /// claim at the same time and shuts the gate; what passed it until then must still get across, or the peer breaks it.
 void Roles::review_rivals(bool link_up, Time now) {
@@ -140,6 +159,8 @@ void Roles::review_rivals(bool link_up, Time now) {
     const bool claims =
         said->report->state == common::GroupState::master || said->report->phase == common::Phase::claiming;
     if (!claims || said->report->term <= group.told || said->report->term == group.rival) continue;
+    const common::Standing theirs{said->report->made_apart, said->report->served_apart, said->report->term};
+    if (common::stays({group.made_apart, group.served_apart, group.told}, theirs)) continue;
     group.rival = said->report->term;
     drains_.push_back({.group = i, .term = group.told, .until = now + kDrainWait, .begin = now + kGateShutsIn});
   }
@@ -155,6 +176,7 @@ void Roles::on_synced(std::uint64_t request, bool link_up, Time now, Actions& ou
 
 void Roles::flip(Takeover& takeover, Time now, Actions& out) {
   Group& group = parts_.store.groups[takeover.group];
+  if (group.held.valid() && group.held == takeover.before) group.held = takeover.term;
   become_master(group, takeover.term, true, now);
   takeover.flipped = true;
   takeover.request = ++last_request_;
@@ -198,8 +220,13 @@ void Roles::on_drain(const common::Drain& drain, bool link_up, Time now, Actions
                      .request = ++last_request_});
   if (group->role != Role::master)
     return finish_drain(drains_.size() - 1, false, "this node is not the master", now, out);
-  if (!link_up || !group->stream.followed)
+  // Of two masters one leaves: it has no follower, and what only it knows becomes a part of what the other one has.
+  const bool remains = !group->stream.followed && parts_.peer.masters(*group);
+  if (link_up && remains) {
+    offer_remainder(*group, now);
+  } else if (!link_up || !group->stream.followed) {
     return finish_drain(drains_.size() - 1, false, "no peer takes the connections", now, out);
+  }
   drains_.back().answers = parts_.peer.answers();
   parts_.peer.ask_now(now);
   out.push_back(SyncEvents{last_request_});
@@ -227,30 +254,59 @@ void Roles::advance(bool link_up, Time now, Actions& out) {
   for (const Sender::Mark mark : parts_.sender.take_passed())
     for (Draining& draining : drains_)
       if (draining.mark == mark) draining.passed = true;
-  for (std::size_t i = drains_.size(); i-- > 0;) {
-    const Draining& draining = drains_[i];
-    const Group& group = parts_.store.groups[draining.group];
-    const bool whole = group.stream.all_sent && parts_.observer.in_step();
-    const bool lives = draining.answers != parts_.peer.answers();
-    if (draining.passed && whole && lives)
-      finish_drain(i, true, {}, now, out);
-    else if (!link_up || !group.stream.followed)
-      finish_drain(i, false, "the peer was lost", now, out);
-    else if (draining.until <= now)
-      finish_drain(
-          i, false,
-          draining.passed && lives ? "the peer does not have all connections yet"
-                                   : "the peer has not confirmed in time",
-          now, out);
-  }
+  for (std::size_t i = drains_.size(); i-- > 0;) review_drain(i, link_up, now, out);
+  resume_mastership(now);
   for (Takeover& takeover : takeovers_)
-    if (!takeover.flipped && takeover.synced && !peer_still_drains(takeover, link_up, now)) flip(takeover, now, out);
+    if (!takeover.flipped && takeover.synced && !peer_still_drains(takeover, link_up, now) &&
+        !legacy_is_coming(takeover, link_up, now))
+      flip(takeover, now, out);
 }
 
-common::Deadline Roles::deadline() const {
+void Roles::offer_remainder(Group& group, Time now) {
+  const bool everything = group.inherited || parts_.peer.said(group)->lacking;
+  parts_.sender.begin_stream(group, StreamKind::remainder, everything);
+  ++parts_.store.counters[Counter::remainders_sent];
+  parts_.peer.tell_now(now);
+}
+
+/// A remainder belongs to a departure. Whoever is master after it, because vrrpd hangs or came to another answer, goes
+/// on as one.
+void Roles::resume_mastership(Time now) {
+  for (std::size_t i = 0; i < parts_.store.groups.size(); ++i) {
+    Group& group = parts_.store.groups[i];
+    if (group.role != Role::master || !group.replicated || group.stream.kind == StreamKind::mastership) continue;
+    if (std::ranges::any_of(drains_, [i](const Draining& d) { return d.group == i; })) continue;
+    parts_.sender.begin_stream(group, StreamKind::mastership);
+    parts_.peer.tell_now(now);
+  }
+}
+
+void Roles::review_drain(std::size_t at, bool link_up, Time now, Actions& out) {
+  const Draining& draining = drains_[at];
+  Group& group = parts_.store.groups[draining.group];
+  const Group::Stream& stream = group.stream;
+  const bool whole = stream.all_sent && parts_.observer.in_step();
+  const bool lives = draining.answers != parts_.peer.answers();
+  if (draining.passed && whole && lives) return finish_drain(at, true, {}, now, out);
+  if (!link_up) return finish_drain(at, false, "the peer was lost", now, out);
+  if (!stream.followed && stream.kind == StreamKind::mastership) {
+    // It has let go of us to become master itself: what it has not acknowledged is a remainder now.
+    if (!parts_.peer.masters(group)) return finish_drain(at, false, "the peer was lost", now, out);
+    offer_remainder(group, now);
+  }
+  if (draining.until <= now)
+    finish_drain(at, false,
+                 draining.passed && lives ? "the peer does not have all connections yet"
+                                          : "the peer has not confirmed in time",
+                 now, out);
+}
+
+common::Deadline Roles::deadline(Time now) const {
+  // A deadline that is over must not come again.
+  const auto next = [now](Time until) { return until > now ? common::Deadline(until) : common::Deadline(); };
   common::Deadline at;
   for (const Takeover& t : takeovers_)
-    if (!t.flipped && t.synced) at = common::earliest(at, t.wait_until);
+    if (!t.flipped && t.synced) at = common::earliest(at, common::earliest(next(t.wait_until), next(t.legacy_until)));
   for (const Draining& d : drains_) at = common::earliest(at, common::earliest(d.begin, d.until));
   return at;
 }

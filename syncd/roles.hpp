@@ -17,6 +17,9 @@ namespace syncd {
 
 /// A peer that is leaving is given this long to say that it has sent everything.
 inline constexpr common::Duration kDrainWait = std::chrono::milliseconds(100);
+/// And this long to give us what it had as the last master, when we take over with less: time for a hundred thousand
+/// connections. vrrpd waits twice as long by default, so it is no timeout there.
+inline constexpr common::Duration kLegacyWait = std::chrono::milliseconds(500);
 /// From hearing of the peer's claim until the agent, who hears of it through us, has shut the gate: two messages and a
 /// transaction, a millisecond together, and room for a busy router.
 inline constexpr common::Duration kGateShutsIn = std::chrono::milliseconds(5);
@@ -41,7 +44,7 @@ class Roles {
   void on_flushed(std::uint64_t request, Actions& out);
   /// After anything that may let a takeover or a drain go on.
   void advance(bool link_up, common::Time now, Actions& out);
-  common::Deadline deadline() const;
+  common::Deadline deadline(common::Time now) const;
 
  private:
   struct Takeover {
@@ -51,6 +54,8 @@ class Roles {
     bool synced = false;        ///< all events from before are in
     bool flipped = false;
     common::Time wait_until{};   ///< for the mark of a peer that is leaving
+    common::Time legacy_until{};
+    common::Term before;         ///< the newest term that was known
     std::uint64_t failures = 0;  ///< of commit, at the beginning
     int rounds = 0;
   };
@@ -75,6 +80,10 @@ class Roles {
   void review_rivals(bool link_up, common::Time now);
   void flip(Takeover& takeover, common::Time now, Actions& out);
   bool peer_still_drains(const Takeover& takeover, bool link_up, common::Time now) const;
+  bool legacy_is_coming(const Takeover& takeover, bool link_up, common::Time now) const;
+  void offer_remainder(Group& group, common::Time now);
+  void resume_mastership(common::Time now);
+  void review_drain(std::size_t at, bool link_up, common::Time now, Actions& out);
   void finish_drain(std::size_t at, bool confirmed, std::string detail, common::Time now, Actions& out);
   bool older(Group& group, const common::Term& term);
 

@@ -53,10 +53,12 @@ void Sender::drop_unsent(Slot slot) {
   store_.release(slot);
 }
 
-void Sender::begin_stream(Group& group) {
+void Sender::begin_stream(Group& group, StreamKind kind, bool everything) {
   forget(group.stream.mark);
   group.stream = {};
   group.stream.epoch = ++last_epoch_;
+  group.stream.kind = kind;
+  group.stream.everything = everything;
 }
 
 void Sender::end_stream(Group& group) {
@@ -66,12 +68,15 @@ void Sender::end_stream(Group& group) {
   suspend();
 }
 
-void Sender::peer_follows(Group& group, std::uint32_t epoch) {
+void Sender::peer_follows(Group& group, std::uint32_t epoch, std::uint32_t released) {
   Group::Stream& stream = group.stream;
   if (stream.epoch == 0) return;
-  if (stream.followed && epoch != stream.epoch) return begin_stream(group);  // it let go: what it missed, nobody knows
+  // It let go: what it missed, nobody knows.
+  if ((stream.followed && epoch != stream.epoch) || stream.epoch <= released)
+    return begin_stream(group, stream.kind, stream.everything);
   if (stream.followed || epoch != stream.epoch) return;
   stream.followed = stream.walking = true;
+  if (stream.kind == StreamKind::mastership) group.lacking = false;  // it has had, or has refused, its say
   stream.cursor = 0;
   ++group.generation;
   ++store_.counters[Counter::bulks_sent];
@@ -82,7 +87,7 @@ void Sender::reset() {
   flying_.clear();
   check_marks();
   for (Group& group : store_.groups)
-    if (group.stream.epoch != 0) begin_stream(group);
+    if (group.stream.epoch != 0) begin_stream(group, group.stream.kind, group.stream.everything);
   // Endings that nobody is to be told of any more. Changes stay in line: they are skipped, or sent by a new stream.
   for (Slot slot = store_.endings.head; slot != kNoSlot; slot = store_.endings.head) drop_unsent(slot);
   smooth_rtt_ = {};
@@ -171,6 +176,7 @@ bool Sender::pack_walks(FrameWriter& frame, std::size_t limit, Flight& flight) {
       const Entry& e = store_[stream.cursor];
       if (!e.used() || e.is(entry::gone | entry::sentinel) || e.group != i || e.generation == group.generation)
         continue;
+      if (!stream.everything && !e.is(entry::unshared)) continue;
       if (!pack_one(stream.cursor, frame, limit, flight)) return false;
       ++stream.sent;
     }
@@ -221,6 +227,7 @@ void Sender::resolve(Flight& flight, bool acked) {
     e.clear(entry::in_flight);
     --unresolved_;
     const bool current = e.generation == store_.group_of(e).generation && may_send(store_.group_of(e));
+    if (acked && current) store_.set_unshared(e, false);
     if (!acked && current && e.queue == Queue::none)
       store_.enqueue(slot, e.is(entry::gone) ? Queue::endings : Queue::changes, true);
     else
@@ -332,9 +339,10 @@ void Sender::check_marks() {
   std::erase_if(marks_, [&](const Marked& m) {
     if (m.sentinel != kNoSlot || m.sequence > settled) return false;
     const auto walked = std::ranges::find(store_.groups, m.mark, [](const Group& g) { return g.stream.mark; });
-    if (walked != store_.groups.end())
+    if (walked != store_.groups.end()) {
       walked->stream.all_sent = news_ = true;
-    else
+      if (walked->stream.everything) walked->inherited = false;
+    } else
       passed_.push_back(m.mark);
     return true;
   });

@@ -39,11 +39,11 @@ class Sender {
   void changed(Slot slot, common::Time now);
   void ended(Slot slot, common::Time now);
 
-  /// We are master of the group: a stream begins, to be followed when the peer says so.
-  void begin_stream(Group& group);
+  /// A stream begins, to be followed when the peer says so. `everything`: not only what the peer never had.
+  void begin_stream(Group& group, StreamKind kind, bool everything = true);
   void end_stream(Group& group);
-  /// What the peer says to follow.
-  void peer_follows(Group& group, std::uint32_t epoch);
+  /// What the peer says to follow, and to have let go of.
+  void peer_follows(Group& group, std::uint32_t epoch, std::uint32_t released);
   /// The peer is another process than before, or nobody: nothing under way will be acknowledged.
   void reset();
 
@@ -86,7 +86,7 @@ class Sender {
     std::uint64_t sequence = 0;  ///< out of it: all up to here must be acknowledged
   };
 
-  bool may_send(const Group& group) const { return group.role == Role::master && group.stream.followed; }
+  bool may_send(const Group& group) const { return group.stream.epoch != 0 && group.stream.followed; }
   bool walk_has_work(const Group& group) const;
   bool has_work() const;
   void note_waiting(common::Time now);

@@ -22,8 +22,10 @@ void Store::end(Slot slot) {
   Group& g = group_of(e);
   --g.flows;
   if (e.is(entry::in_kernel)) --g.in_kernel;
+  set_unshared(e, false);
   e.set(entry::gone);
-  e.clear(entry::behind | entry::rebind | entry::retime | entry::retried | entry::refused | entry::found);
+  e.clear(entry::adopted | entry::behind | entry::rebind | entry::retime | entry::retried | entry::refused |
+          entry::found);
   Record key;
   const common::ByteView record = table.record(slot);
   encode_key(decode_key(record), key);
@@ -88,8 +90,18 @@ void Store::set_in_kernel(Entry& e, bool in_kernel) {
   g.in_kernel += in_kernel ? 1 : std::uint64_t(-1);
 }
 
+void Store::set_unshared(Entry& e, bool unshared) {
+  if (e.is(entry::unshared) == unshared) return;
+  if (unshared)
+    e.set(entry::unshared);
+  else
+    e.clear(entry::unshared);
+  group_of(e).unshared += unshared ? 1 : std::uint64_t(-1);
+}
+
 void Store::move_to_group(Entry& e, std::size_t group) {
   if (e.group == group) return;
+  set_unshared(e, false);
   const bool live = !e.is(entry::gone);
   if (live) {
     --group_of(e).flows;

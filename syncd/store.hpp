@@ -40,6 +40,7 @@ class Store {
   void queue_write(Slot slot);
   void unqueue_write(Slot slot);
   void set_in_kernel(Entry& e, bool in_kernel);
+  void set_unshared(Entry& e, bool unshared);
   void move_to_group(Entry& e, std::size_t group);
 
  private:

@@ -38,6 +38,8 @@ inline constexpr std::uint16_t retried = 1u << 9;    ///< the kernel refused onc
 inline constexpr std::uint16_t refused = 1u << 10;   ///< given up until the record changes
 inline constexpr std::uint16_t found = 1u << 11;     ///< seen in our kernel while backup, from nobody we know
 inline constexpr std::uint16_t sentinel = 1u << 12;  ///< no flow: a place in the list of flows to send
+inline constexpr std::uint16_t unshared = 1u << 13;  ///< made here, and the peer has never said that it has it
+inline constexpr std::uint16_t adopted = 1u << 14;   ///< of the peer's remainder, not yet seen in our kernel
 }  // namespace entry
 
 /// Which list an entry's `send` links belong to.

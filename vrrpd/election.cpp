@@ -63,8 +63,13 @@ Verdict on_silence(const Facts& f) {
           f.silent_at + f.witness_hold, f, "peer is master but not heard",
           f.now >= f.silent_at ? "the link says that the peer is master, but its adverts are not heard" : "");
     // Nobody is master. The one with the connections goes first; a peer that cannot go is not waited for.
-    const bool peer_is_better = !f.complete && f.said->complete && f.said->state == GroupState::backup;
-    return claim_at(f.silent_at + (peer_is_better ? f.down_interval : common::Duration{}), f, kSilence);
+    const bool peer_has_more = !f.complete && f.said->complete;
+    if (!peer_has_more) return claim_at(f.silent_at, f, kSilence);
+    if (f.said->state == GroupState::backup) return claim_at(f.silent_at + f.down_interval, f, kSilence);
+    // It cannot be master, and gives us what it has; nobody serves meanwhile, but nothing is broken either.
+    return claim_at(
+        f.silent_at + kLegacyTime, f, kSilence,
+        f.now >= f.silent_at ? "the peer is not able to be master, and its connections are not all here yet" : "");
   }
   // Linked, but the peer's vrrpd says nothing: it is dead or hangs. The adverts decide, and they are silent.
   const bool holds_something = f.complete && f.term.valid();

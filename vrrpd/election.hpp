@@ -46,6 +46,10 @@ struct Verdict {
 /// Signs of the other node are given this much longer at the start, until the link has greeted.
 inline constexpr common::Duration kFirstGreeting = std::chrono::seconds(1);
 
+/// A peer in fault that was the last master gives its connections to us; for so long we wait for them. If there are
+/// more than fit this time some begin anew, which is better than no router.
+inline constexpr common::Duration kLegacyTime = std::chrono::seconds(1);
+
 Verdict decide(const Facts& facts);
 
 /// The peer says that it is, or is about to be, master.

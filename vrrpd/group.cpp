@@ -77,7 +77,7 @@ bool Group::on_advert(const AdvertReceived& packet, Context& ctx) {
 
 void Group::on_peer(Context& ctx) {
   if (ctx.peer.linked()) linked_ = linked_ || masters();
-  if (const common::GroupReport* peer = said(ctx)) note_term(peer->term, ctx);
+  if (settings_.replicated) note_term(ctx.peer.newest(name()), ctx);
   review(ctx);
 }
 

@@ -177,6 +177,7 @@ class Group {
   void advert_as_master(Instance& member, const Heard& heard, Context& ctx);
   void rival(Instance& member, const Heard& heard, Context& ctx);
   bool outranks(const common::GroupReport& peer, const Context& ctx) const;
+  void evict(const common::GroupReport& peer, Context& ctx);
   bool suspect(const Context& ctx) const;
   void renumber(Context& ctx);
   void prepare(Context& ctx);
@@ -190,6 +191,7 @@ class Group {
   void announce(Context& ctx);
   bool all_answered() const;
   bool all_good(const Context& ctx) const;
+  bool can_shut(const Context& ctx) const;
   bool handover_wanted(const Context& ctx) const;
   std::string why_not_handed_over(const Context& ctx) const;
 
@@ -234,9 +236,10 @@ class Group {
   common::Deadline rival_since_, rival_last_, announced_at_;
   Time doubt_since_;
   bool heard_in_doubt_ = false;  ///< a second advert came: there is another master
-  bool served_apart_ = false;    ///< connections were made here while the link was down
+  bool served_apart_ = false;    ///< traffic passed here while the link was down
   std::optional<bool> drained_;  ///< answer to Drain: confirmed or not
   bool forced_ = false, hold_after_ = false;
+  bool evicted_ = false;  ///< leaving because the peer is master already
   common::Duration backoff_{};
   std::optional<Ticket> ticket_;
 

@@ -36,7 +36,7 @@ void Group::enter_claiming(const std::string& cause, Context& ctx) {
   higher_ = {};
   claimed_at_ = ctx.now;
   linked_ = ctx.peer.linked();
-  held_ = yielded_ = live_ = opened_ = told_master_ = contested_ = forced_ = hold_after_ = false;
+  held_ = yielded_ = live_ = opened_ = told_master_ = contested_ = forced_ = hold_after_ = evicted_ = false;
   store(ctx);
   rival_since_.reset();
   rival_last_.reset();
@@ -206,8 +206,7 @@ void Group::review_mastery(Context& ctx) {
     case Stage::master:
       // The newer term stays, whatever the priority: the connections made since are there.
       if (superseded)
-        transition(Stage::backup, Farewell::silent,
-                   "the peer is master in the newer term " + common::to_string(peer->term), ctx);
+        evict(*peer, ctx);
       else if (higher_ > term_)
         renumber(ctx);
       else if (stage_ == Stage::claiming)
@@ -216,10 +215,8 @@ void Group::review_mastery(Context& ctx) {
         review_master(ctx);
       break;
     case Stage::handing_over:
-      if (superseded)
-        transition(Stage::backup, Farewell::silent, "the peer has taken over", ctx);
-      else
-        review_departure(ctx);
+      if (superseded) evict(*peer, ctx);
+      review_departure(ctx);
       break;
     case Stage::leaving:
       review_departure(ctx);
@@ -250,10 +247,15 @@ void Group::renumber(Context& ctx) {
 
 bool Group::handover_wanted(const Context& ctx) const {
   const common::GroupReport* peer = said(ctx);
-  if (peer == nullptr || peer->phase != Phase::requesting || !opened_) return false;
+  if (peer == nullptr || peer->phase != Phase::requesting || !opened_ || !can_shut(ctx)) return false;
   // Complete in an older term means nothing: its replica of our flows is not what it speaks of.
   return peer->complete && peer->term == term_ && ctx.peer.backlog(name()) <= kMostBacklog &&
          !timers_.running(Timer::refuse);
+}
+
+/// Without the agent the gate stands as it stands: what begins while the group moves would be known to nobody but us.
+bool Group::can_shut(const Context& ctx) const {
+  return !settings_.gated || ctx.participants.present(common::Role::agent);
 }
 
 std::string Group::why_not_handed_over(const Context& ctx) const {
@@ -266,6 +268,7 @@ std::string Group::why_not_handed_over(const Context& ctx) const {
   if (!peer->complete || peer->term != term_) return "the peer does not hold all connections yet; see `natctl status`";
   if (ctx.peer.backlog(name()) > kMostBacklog) return "the peer is too far behind; see `natctl status`";
   if (!opened_) return "this router has not finished its own takeover";
+  if (!can_shut(ctx)) return "the agent is not there to shut the gate; start `natctl agent`";
   return {};
 }
 
@@ -306,7 +309,11 @@ void Group::enter_handing_over(const std::string& cause, Context& ctx) {
 }
 
 void Group::enter_leaving(const std::string& cause, Context& ctx) {
-  record(GroupState::master, stopping_ ? GroupState::initialize : GroupState::fault, cause, ctx);
+  record(GroupState::master,
+         evicted_    ? GroupState::backup
+         : stopping_ ? GroupState::initialize
+                     : GroupState::fault,
+         cause, ctx);
   log(Log::Level::warning, "leaving", cause, ctx);
   begin_departure(ctx);
 }
@@ -338,8 +345,8 @@ void Group::begin_drain(Context& ctx) {
 void Group::review_departure(Context& ctx) {
   if (!drained_) return;
   const std::string trouble = obstacle(ctx);
-  const bool must = stage_ == Stage::leaving || stopping_ || !trouble.empty() || forced_;
-  yielded_ = *drained_;
+  const bool must = stage_ == Stage::leaving || stopping_ || !trouble.empty() || forced_ || evicted_;
+  yielded_ = *drained_ && !evicted_;  // nobody is invited by that: the peer is master
   if (!yielded_ && !must) {
     // Twice as long each time: every attempt shuts the gate for a moment.
     backoff_ = backoff_ == common::Duration{} ? kFirstBackoff : std::min(2 * backoff_, kLongestBackoff);
@@ -353,12 +360,18 @@ void Group::review_departure(Context& ctx) {
   backoff_ = {};
   held_ = hold_after_;
   if (held_) store(ctx);
+  // A priority 0 would speak against the group's living master.
+  const Farewell farewell = evicted_ ? Farewell::silent : Farewell::priority_zero;
   if (stopping_)
-    transition(Stage::stopped, Farewell::priority_zero, "stopped", ctx);
+    transition(Stage::stopped, farewell, "stopped", ctx);
   else if (!trouble.empty())
-    transition(Stage::fault, Farewell::priority_zero, trouble, ctx);
+    transition(Stage::fault, farewell, trouble, ctx);
   else
-    transition(Stage::backup, Farewell::priority_zero, yielded_ ? "handed over" : "left", ctx);
+    transition(Stage::backup, farewell,
+               evicted_   ? "the peer is master, and stays"
+               : yielded_ ? "handed over"
+                          : "left",
+               ctx);
 }
 
 void Group::end_mastery(Stage from, Farewell farewell, Context& ctx) {

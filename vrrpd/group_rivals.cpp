@@ -7,13 +7,22 @@
 
 namespace vrrpd {
 
-/// Of two masters of ours one must go. The newer term stays, as connections were made since it began; but a standby
-/// that was cut off alone takes a newer term as well, while everything went on passing its peer. So the one that made
-/// more connections while they were apart comes first. Both know both numbers, and so come to the same answer.
+/// Of two masters of ours one must go; see common::stays().
 bool Group::outranks(const common::GroupReport& peer, const Context& ctx) const {
   if (!claims_mastery(peer)) return false;
-  const std::uint64_t ours = ctx.peer.made_apart(name());
-  return peer.made_apart != ours ? peer.made_apart > ours : peer.term > term_;
+  const common::Standing ours{ctx.peer.made_apart(name()), ctx.peer.served_apart(name()), term_};
+  return !common::stays(ours, {peer.made_apart, peer.served_apart, peer.term});
+}
+
+/// The peer is master, and stays. What passed here until now may be known to us alone, so the gate shuts first and
+/// syncd tells the peer: packets wait for that instead of being reset by a router that has never heard of them.
+void Group::evict(const common::GroupReport& peer, Context& ctx) {
+  const std::string cause = "the peer is master in term " + common::to_string(peer.term) + " and stays";
+  evicted_ = true;
+  if (stage_ == Stage::master || stage_ == Stage::doubting)
+    transition(Stage::leaving, Farewell::silent, cause, ctx);
+  else if (stage_ == Stage::claiming)
+    transition(Stage::backup, Farewell::silent, cause, ctx);
 }
 
 /// The link was up in this mastership and has been silent since for as long as the peer needs to claim: it may hold a
@@ -89,7 +98,7 @@ void Group::enter_doubting(const std::string& cause, Context& ctx) {
   doubt_since_ = ctx.now;
   heard_in_doubt_ = false;
   // As known before the contact: in its first moments connections may pass here that prove nothing.
-  served_apart_ = ctx.peer.made_apart(name()) > 0;
+  served_apart_ = ctx.peer.served_apart(name()) > 0;
   // A master would be heard again within an interval. If none is, the advert was stray or forged, and we go on before
   // the silence makes the peer's down timer (three intervals and more since our last advert) run out.
   timers_.set(Timer::doubt, ctx.now + interval() * 7 / 4);
@@ -104,21 +113,20 @@ void Group::review_doubt(Context& ctx) {
   else if (!trouble.empty())
     transition(Stage::fault, Farewell::silent, trouble, ctx);
   else if (peer != nullptr && outranks(*peer, ctx))
-    transition(Stage::backup, Farewell::silent, "the peer is master in the newer term " + common::to_string(peer->term),
-               ctx);
+    evict(*peer, ctx);
   else if (peer != nullptr)
-    transition(Stage::master, Farewell::silent, "the peer holds no newer term", ctx);
+    transition(Stage::master, Farewell::silent, "the peer yields, or is no master", ctx);
   else if (timers_.running(Timer::doubt))
     return;
-  // Without a word from the link: whoever still advertises has claimed after us, when it lost us. If connections were
-  // made here since, it was the one that was cut off, and we stay; else it was us.
+  // Without a word from the link: whoever still advertises has claimed after us, when it lost us. If traffic
+  // passed here since, it was the one that was cut off, and we stay; else it was us.
   else if (heard_in_doubt_ && !served_apart_)
     transition(Stage::backup, Farewell::silent,
                "another master is there, and the link does not say whose term is newer", ctx);
   else {
     if (heard_in_doubt_) linked_ = false;  // settled: the next advert of the same router is no new doubt
     transition(Stage::master, Farewell::silent,
-               heard_in_doubt_ ? "connections were made here while the peer was away" : "nobody else is there", ctx);
+               heard_in_doubt_ ? "traffic passed here while the peer was away" : "nobody else is there", ctx);
   }
 }
 

@@ -36,6 +36,13 @@ const common::GroupReport* Peer::statement(std::string_view group) const {
   return nullptr;
 }
 
+common::Term Peer::newest(std::string_view group) const {
+  if (!linked()) return {};
+  for (const common::GroupReport& said : report_.groups)
+    if (said.group == group) return said.term;
+  return {};
+}
+
 bool Peer::complete(std::string_view group) const {
   const auto found = replicas_.find(group);
   return found != replicas_.end() && found->second.complete;
@@ -44,6 +51,11 @@ bool Peer::complete(std::string_view group) const {
 std::uint64_t Peer::made_apart(std::string_view group) const {
   const auto found = replicas_.find(group);
   return found == replicas_.end() ? 0 : found->second.made_apart;
+}
+
+std::uint64_t Peer::served_apart(std::string_view group) const {
+  const auto found = replicas_.find(group);
+  return found == replicas_.end() ? 0 : found->second.served_apart;
 }
 
 std::uint64_t Peer::backlog(std::string_view group) const {

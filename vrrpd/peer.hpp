@@ -27,12 +27,15 @@ class Peer {
   /// What the peer says of the group now. None: nothing is said, and then nothing may be concluded: the link is down,
   /// or the peer's vrrpd is dead, hung, or only just starting.
   const common::GroupReport* statement(std::string_view group) const;
+  /// The newest term that the peer knows of; also one that is only just starting, and states nothing, knows.
+  common::Term newest(std::string_view group) const;
   /// Our replica of the peer's flows is complete. Stays as it was while the link is down: silence adds nothing to it.
   bool complete(std::string_view group) const;
   /// Flows of ours that the peer has not acknowledged yet.
   std::uint64_t backlog(std::string_view group) const;
-  /// Connections that we made as master while the link was down; see common::GroupReport.
+  /// Of our mastership, while the link was down; see common::GroupReport.
   std::uint64_t made_apart(std::string_view group) const;
+  std::uint64_t served_apart(std::string_view group) const;
 
  private:
   common::PeerReport report_;

@@ -57,8 +57,8 @@ std::vector<NotifyMessage> samples() {
 }
 
 /// Without these a message still says something; all other fields must be there.
-const std::set<std::string> kOptional{"by_operator", "made_apart", "valid_for_ms", "terms", "detail", "error",
-                                      "arguments",   "cause",        "probe", "body",   "more"};
+const std::set<std::string> kOptional{"by_operator", "made_apart", "served_apart", "valid_for_ms", "terms", "detail",
+                                      "error",       "arguments",  "cause",        "probe",        "body",  "more"};
 
 std::string error_of(const json& object) {
   const auto result = decode_notify(object.dump());

@@ -85,10 +85,10 @@ std::vector<Message> messages() {
       {"welcome master", [](Gate& g) { return snapshot(g, GroupState::master, Phase::idle, kOurs); }},
       {"welcome leaving", [](Gate& g) { return snapshot(g, GroupState::master, Phase::leaving, kOurs); }},
       {"welcome backup", [](Gate& g) { return snapshot(g, GroupState::backup, Phase::idle, Term{}); }},
-      {"peer master older", [](Gate& g) { return g.on_peer(peer(GroupState::master, kOlder), 0); }},
-      {"peer master newer", [](Gate& g) { return g.on_peer(peer(GroupState::master, kNewer), 0); }},
-      {"peer claims newer", [](Gate& g) { return g.on_peer(peer(GroupState::backup, kNewer, Phase::claiming), 0); }},
-      {"peer backup newer", [](Gate& g) { return g.on_peer(peer(GroupState::backup, kNewer), 0); }},
+      {"peer master older", [](Gate& g) { return g.on_peer(peer(GroupState::master, kOlder), {}); }},
+      {"peer master newer", [](Gate& g) { return g.on_peer(peer(GroupState::master, kNewer), {}); }},
+      {"peer claims newer", [](Gate& g) { return g.on_peer(peer(GroupState::backup, kNewer, Phase::claiming), {}); }},
+      {"peer backup newer", [](Gate& g) { return g.on_peer(peer(GroupState::backup, kNewer), {}); }},
   };
 }
 
@@ -151,7 +151,7 @@ TEST_CASE("each message in each state of the gate") {
 
 TEST_CASE("a gate that the peer has superseded stays shut, whatever a vrrpd of the past says") {
   Gate gate = starts()[2].gate;
-  CHECK(gate.on_peer(peer(GroupState::master, kNewer), 0) == Gate::Outcome::superseded);
+  CHECK(gate.on_peer(peer(GroupState::master, kNewer), {}) == Gate::Outcome::superseded);
   CHECK(gate.on(Open{"G", kOurs, OpenReason::ready}) == Gate::Outcome::old_term);
   CHECK(snapshot(gate, GroupState::master, Phase::idle, kOurs) == Gate::Outcome::old_term);
   CHECK_FALSE(gate.wanted().open);
@@ -167,10 +167,14 @@ TEST_CASE("a peer in a newer term that was cut off alone does not shut the gate 
   Gate gate = starts()[2].gate;
   GroupReport report = peer(GroupState::master, kNewer);
   report.made_apart = 3;
-  CHECK(gate.on_peer(report, 4) == Gate::Outcome::none);
+  CHECK(gate.on_peer(report, {.made_apart = 4, .served_apart = 0, .term = {}}) == Gate::Outcome::none);
+  CHECK(gate.on_peer(report, {.made_apart = 0, .served_apart = 1, .term = {}}) == Gate::Outcome::none);
   CHECK(gate.wanted().open);
   CHECK(gate.term() == kOurs);
-  CHECK(gate.on_peer(report, 3) == Gate::Outcome::superseded);
+  CHECK(gate.on_peer(report, {.made_apart = 3, .served_apart = 0, .term = {}}) == Gate::Outcome::superseded);
+  // Its vrrpd comes to the same answer, shuts the gate too, and waits for that.
+  CHECK(gate.on(Shut{"G", kOurs, "the peer stays"}) == Gate::Outcome::old_term);
+  CHECK(gate.asks_shut() == kOurs);
 }
 
 TEST_CASE("vrrpd is gone: the gate shuts after the patience when a peer lives, and only then") {

@@ -58,6 +58,7 @@ void Box::start(Daemon daemon) {
         inheritance.terms.push_back({group, kept.term});
         if (kept.held) inheritance.held.push_back(group);
       }
+      new_vrrpd_ = true;
       vrrpd_.emplace(config, inheritance, prng_.next(), local_now());
       step(vrrpd::Event(link_state(Segment::wan)));
       step(vrrpd::Event(link_state(Segment::lan)));
@@ -250,9 +251,7 @@ void Box::perform(vrrpd::Action& action) {
 }
 
 void Box::to_vrrpd_client(vrrpd::ClientId client, const common::NotifyMessage& message) {
-  const auto* entered = std::get_if<common::Entered>(&message);
   const bool sync = client == sync_client_;
-  if (sync && entered && entered->phase == common::Phase::yielded) world_.handed_over(index);
   if (!sync && client != agent_client_) return;
   world_.queue.after(kNotifyDelay, [this, client, sync, message] {
     if (sync && client == sync_client_) step(syncd::Event(syncd::NotifyReceived{message}));
@@ -332,6 +331,8 @@ void Box::perform(syncd::Action& action) {
   std::visit(Overload{
                  [&](syncd::SendNotify& a) {
                    if (sync_client_ == 0) return;
+                   const auto* drained = std::get_if<common::Drained>(&a.message);
+                   if (drained && drained->confirmed && !gate_open) world_.handed_over(index);
                    world_.queue.after(kNotifyDelay, [this, client = sync_client_, message = a.message] {
                      if (client == sync_client_) step(vrrpd::Event(vrrpd::ClientMessage{client, message}));
                    });

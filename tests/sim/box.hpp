@@ -44,6 +44,7 @@ class Box {
   void kernel_changed();  ///< deliver what the kernel has noted
 
   bool runs(Daemon daemon) const;
+  bool take_new_vrrpd() { return std::exchange(new_vrrpd_, false); }  ///< it was started since this was asked last
   bool forwards() const { return table_exists && gate_open; }
   bool has_addresses();
   const std::optional<vrrpd::GroupStatus>& group() const;
@@ -87,7 +88,7 @@ class Box {
   bool agent_to_syncd_ = false, reconnecting_ = false, delivering_ = false, pumping_ = false;
   std::vector<syncd::FlowChange> changes_;
   std::map<std::string, vrrpd::StoreTerm> stored_terms_;
-  bool table_loaded_ = false;
+  bool table_loaded_ = false, new_vrrpd_ = false;
   // A status is made when somebody looks and the engine has moved since: the checkers look much more often.
   mutable std::optional<vrrpd::GroupStatus> group_;
   mutable std::optional<syncd::Status> sync_;

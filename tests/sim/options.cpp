@@ -31,6 +31,10 @@ Options Options::draw(std::uint64_t seed) {
   o.pause = rate(0.3);
   o.overrun = rate(0.2);
   o.switchover = rate(0.4);
+  if (prng.chance(0.5)) o.short_flows = static_cast<int>(5 + prng.below(20));
+  if (prng.chance(0.5)) o.round_trip = std::chrono::microseconds(100 + prng.below(20000));
+  if (prng.chance(0.5)) o.transaction = std::chrono::microseconds(300 + prng.below(6000));
+  o.carrier_both = rate(0.2);
   return o;
 }
 

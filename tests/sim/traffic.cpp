@@ -48,11 +48,6 @@ void Traffic::forget_replica(int box) {
   if (!world_.box(box).forwards()) forget_holder(box);
 }
 
-void Traffic::forget_single_holders() {
-  for (Flow& flow : flows_)
-    if (flow.held[0] != flow.held[1]) flow.held = {};
-}
-
 void Traffic::note_handed_over(int from) {
   for (Flow& flow : flows_)
     if (flow.held[static_cast<std::size_t>(from)]) flow.held[static_cast<std::size_t>(1 - from)] = true;
@@ -124,7 +119,6 @@ bool Traffic::back(Flow& flow) {
   box.kernel_changed();
   if (!flow.established) {
     flow.established = true;
-    ++opened_[static_cast<std::size_t>(b)];
     flow.since = world_.queue.now();
     for (std::size_t i = 0; i < 2; ++i) flow.held[i] = static_cast<int>(i) == b;
   }

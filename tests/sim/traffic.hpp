@@ -21,12 +21,9 @@ class Traffic {
   void calm_down() { calm_ = true; }  ///< no more short flows
   void forget_holder(int box);   ///< its copy is legitimately gone (reboot)
   void forget_replica(int box);  ///< its syncd died: its copy is gone unless it is the master
-  /// What one box alone holds is not demanded any more: see World::watch_split().
-  void forget_single_holders();
   void note_handed_over(int from);  ///< the other box has said that it holds everything
   void note_acknowledged();  ///< looks at the masters' backlog; called now and then
 
-  std::uint64_t opened_at(int box) const { return opened_[static_cast<std::size_t>(box)]; }
   std::uint64_t delivered() const { return delivered_; }
   std::uint64_t lost() const { return lost_; }
   std::uint64_t excused() const { return excused_; }  ///< broken, but nobody could have known of them
@@ -53,7 +50,6 @@ class Traffic {
   std::vector<Flow> flows_;  ///< behind the first long_ ones each lives for less than a second
   std::size_t long_;
   bool calm_ = false;
-  std::array<std::uint64_t, 2> opened_{};
   std::uint16_t next_port_ = 10000;
   std::uint64_t delivered_ = 0, lost_ = 0, excused_ = 0;
 };

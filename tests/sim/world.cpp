@@ -175,7 +175,6 @@ void World::fault_reboot() {
   box(b).reboot();
   traffic_->forget_holder(b);
   checkers_.rebooted(b);
-  empty_[static_cast<std::size_t>(b)] = true;
   plug(b, false);
   const Duration down = std::chrono::milliseconds(1000 + prng.below(5000));
   for (const Daemon d : {Daemon::vrrpd, Daemon::syncd, Daemon::agent})
@@ -239,45 +238,6 @@ void World::fault_pause() {
 
 void World::note_fault(const std::string& what) {
   trace("FAULT " + what);
-  messy_ = messy_ || split_;
-}
-
-/// Two boxes that forward at the same time learn of different connections, and when they meet one of them
-/// must yield. The rules keep everything as long as only one had traffic and nothing else fails meanwhile.
-/// When both had traffic, or another fault came on top, what only one of them holds may be lost, and the
-/// oracle does not ask for it.
-void World::watch_split() {
-  const bool both = box(0).forwards() && box(1).forwards();
-  if (both && !split_) {
-    messy_ = false;
-    for (int b = 0; b < 2; ++b) opened_before_[static_cast<std::size_t>(b)] = traffic_->opened_at(b);
-  }
-  split_ = split_ || both;
-  if (!split_) return;
-  if (traffic_->opened_at(0) != opened_before_[0] && traffic_->opened_at(1) != opened_before_[1]) messy_ = true;
-  if (both) return;
-  // Neither made a connection, so the newer term stays: what was opened just before the link was missed, and so counts
-  // for nobody, is lost if that was the standby's.
-  if (traffic_->opened_at(0) == opened_before_[0] && traffic_->opened_at(1) == opened_before_[1]) messy_ = true;
-  if (messy_) traffic_->forget_single_holders();
-  // It is over once they can talk again and have settled who forwards.
-  if (connected(0, Segment::sync) && connected(1, Segment::sync) && box(0).runs(Daemon::syncd) &&
-      box(1).runs(Daemon::syncd) && box(0).sync_status()->state == syncd::SyncState::synced &&
-      box(1).sync_status()->state == syncd::SyncState::synced)
-    split_ = false;
-}
-
-/// A box that booted while the last master was in fault takes over with nothing, as the alternative is no router at
-/// all. What only the other one holds is then not demanded of either.
-void World::watch_empty() {
-  for (int b = 0; b < 2; ++b) {
-    bool& empty = empty_[static_cast<std::size_t>(b)];
-    if (!empty) continue;
-    const auto& status = box(b).sync_status();
-    const bool other = box(1 - b).forwards();
-    if (box(b).forwards() && !other) traffic_->forget_single_holders();
-    if (box(b).forwards() || (other && status && status->state == syncd::SyncState::synced)) empty = false;
-  }
 }
 
 void World::fault_overrun() {
@@ -304,9 +264,11 @@ void World::heal() {
     box(b).resume_vrrpd();
     for (const Daemon d : {Daemon::vrrpd, Daemon::syncd, Daemon::agent}) box(b).start(d);
   }
-  queue.after(2s, [this] {
-    for (int b = 0; b < 2; ++b) box(b).request("release");
-  });
+  // Once more when the last switchover that was asked for has come to its end: it may take ten seconds.
+  for (const Duration after : {2s, 11s})
+    queue.after(after, [this] {
+      for (int b = 0; b < 2; ++b) box(b).request("release");
+    });
 }
 
 /// What is still missing for the pair to be at rest, as a sentence; empty when nothing is.
@@ -349,8 +311,6 @@ std::string World::run() {
   std::function<void()> look = [this, &look] {
     checkers_.look(*this);
     traffic_->note_acknowledged();
-    watch_split();
-    watch_empty();
     queue.after(kLookEvery, look);
   };
   queue.after(kLookEvery, look);

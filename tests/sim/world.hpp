@@ -76,8 +76,6 @@ class World {
   void fault_switchover();
   void heal();
   void refresh_arp();
-  void watch_split();
-  void watch_empty();
   void note_fault(const std::string& what);
   std::string pending();
 
@@ -89,9 +87,6 @@ class World {
   Checkers checkers_;
   Story story_;
   bool healing_ = false;
-  bool split_ = false, messy_ = false;     ///< two boxes forward; and no rule could save everything
-  std::array<bool, 2> empty_{true, true};  ///< booted, and has not been a complete standby or a master since
-  std::array<std::uint64_t, 2> opened_before_{};
   std::string failure_;
   std::deque<std::string> lines_;
 };

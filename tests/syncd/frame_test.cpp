@@ -20,17 +20,22 @@ syncd::GroupState some_group(common::Prng& prng) {
   syncd::GroupState g;
   g.group = prng.next();
   g.following = static_cast<std::uint32_t>(prng.below(3));
+  g.released = static_cast<std::uint32_t>(prng.next() >> (32 + prng.below(32)));
   if (prng.chance(0.5)) {
     g.epoch = static_cast<std::uint32_t>(1 + prng.below(100));
     g.term = term();
     g.all_sent = prng.chance(0.5);
     g.drained = prng.chance(0.5);
+    g.kind = static_cast<syncd::StreamKind>(prng.below(3));
   }
+  g.lacking = prng.chance(0.3);
+  if (prng.chance(0.7)) g.holds = prng.chance(0.5) ? g.term : term();
+  if (!g.holds.valid()) g.holds = {};
   if (prng.chance(0.7)) {
     common::GroupReport r;
     r.state = static_cast<common::GroupState>(prng.below(4));
     r.phase = static_cast<common::Phase>(prng.below(6));
-    r.term = term();
+    r.term = prng.chance(0.5) ? g.holds : term();
     r.complete = prng.chance(0.5);
     r.held = prng.chance(0.5);
     r.by_operator = prng.chance(0.5);
@@ -50,6 +55,7 @@ common::Bytes some_frame(common::Prng& prng, PeerState& state, Ack& ack) {
   w.data(1000, 990);
   state.serial = prng.next() >> 20;
   state.config = prng.next();
+  state.keepalive = std::chrono::milliseconds(prng.below(65536));
   for (std::uint64_t n = prng.below(5); n > 0; --n) state.groups.push_back(some_group(prng));
   w.state(state);
   w.ask({7, 8, 9});
@@ -125,7 +131,7 @@ TEST_CASE("each way in which a frame can be wrong has its name") {
   CHECK(error_of(raw({0x20, 0, 0})) == FrameError::data_form);
   CHECK(error_of(raw({0x20, 5, 5})) == FrameError::data_form);
   CHECK(error_of(raw({0, 1, 0, 200})) == FrameError::truncated);
-  CHECK(error_of(raw({0, 1, 0, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 200})) == FrameError::state_form);
+  CHECK(error_of(raw({0, 1, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 50, 200})) == FrameError::state_form);
   CHECK(error_of(raw({0, 2, 0, 4, 0, 0, 0, 1})) == FrameError::flows_form);  // flows without a sequence
   CHECK(error_of(raw({0x20, 5, 0, 2, 0, 2, 0, 0})) == FrameError::flows_form);
   CHECK(error_of(raw({0, 3, 0, 1, 0})) == FrameError::verify_form);

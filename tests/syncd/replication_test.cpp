@@ -139,7 +139,8 @@ TEST_CASE("an ending that overtakes an older record keeps the flow dead") {
   Store store(1);
   Ownership ownership;
   Commit commit(store, CommitPolicy::continuous);
-  Receiver receiver(store, commit, ownership);
+  Sender sender(store);
+  Receiver receiver(store, sender, commit, ownership);
   store.groups.configure(pair_config(1, CommitPolicy::continuous));
   Group& group = store.groups[0];
   group.role = Role::backup;

@@ -171,7 +171,7 @@ TEST_CASE("both routers lose their carrier: nothing is lost, whoever claims then
   CHECK(p.box[1 - who].report.replicas.at(0).complete);
 }
 
-TEST_CASE("two masters that were apart: the older becomes the replica of the newer") {
+TEST_CASE("two masters that were apart: the older becomes the replica of the newer, which learns what it missed") {
   Pair p;
   p.start_both();
   for (unsigned n = 0; n < 500; ++n) p.box[0].kernel.put(flow(n), p.now);
@@ -189,7 +189,10 @@ TEST_CASE("two masters that were apart: the older becomes the replica of the new
   CHECK(p.box[1].kernel.entries.size() == 450);  // a master takes no records
   p.entered(0, common::GroupState::backup, {2, "R2"});
   p.run(1s);
-  CHECK(p.box[1].kernel.entries.size() == 450);
+  CHECK(p.box[1].kernel.entries.size() == 500);
+  CHECK_FALSE(p.box[1].kernel.entries.contains(flow(0).key));
+  CHECK(p.box[1].kernel.entries.contains(flow(600).key));
+  CHECK(p.counter(1, "adopted") == 50);
   CHECK(p.same_kernels());
 }
 

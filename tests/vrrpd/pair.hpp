@@ -41,7 +41,7 @@ struct Syncd {
   std::optional<Time> heard_at, linked_since;
   std::vector<common::GroupReport> heard;
   bool complete = false;
-  std::uint64_t made_apart = 0;        ///< one each time it looks and packets pass
+  std::uint64_t made_apart = 0, served_apart = 0;  ///< one each time it looks and packets pass
   std::optional<common::PeerReport> reported;
   Time reported_at;
   GroupState role = GroupState::backup;

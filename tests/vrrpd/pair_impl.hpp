@@ -345,7 +345,7 @@ inline void Node::agent_hears(const common::NotifyMessage& message) {
 
 inline void Node::syncd_hears(const common::NotifyMessage& message) {
   if (const auto* p = std::get_if<common::Prepare>(&message)) {
-    if (syncd.role != GroupState::master) syncd.made_apart = 0;
+    if (syncd.role != GroupState::master) syncd.made_apart = syncd.served_apart = 0;
     syncd.role = GroupState::master;
     if (syncd.answers) say(*syncd.connection, common::Ready{p->group, p->term, true, {}}, syncd.ready_after);
   } else if (const auto* d = std::get_if<common::Drain>(&message)) {
@@ -373,7 +373,10 @@ inline void Node::syncd_hears(const common::NotifyMessage& message) {
 inline void Node::syncd_send() {
   if (!syncd.alive) return;
   Node& other = world->nodes[static_cast<std::size_t>(1 - index)];
-  for (common::GroupReport& group : syncd.local) group.made_apart = syncd.made_apart;
+  for (common::GroupReport& group : syncd.local) {
+    group.made_apart = syncd.made_apart;
+    group.served_apart = syncd.served_apart;
+  }
   world->at(kWire, [this, &other, local = syncd.local] {
     if (!plugged["sync"] || !other.plugged["sync"] || !other.syncd.alive) return;
     other.syncd.heard_at = world->now;
@@ -401,10 +404,10 @@ inline void Node::syncd_tick() {
     syncd.heard_at.reset();
     syncd.linked_since.reset();
     syncd.heard.clear();
-    syncd.made_apart = 0;
+    syncd.made_apart = syncd.served_apart = 0;
   }
-  if (!syncd.linked_since && serves()) ++syncd.made_apart;
-  if (syncd.linked_since && world->now > *syncd.linked_since + 5s) syncd.made_apart = 0;
+  if (!syncd.linked_since && serves()) ++syncd.made_apart, ++syncd.served_apart;
+  if (syncd.linked_since && world->now > *syncd.linked_since + 5s) syncd.made_apart = syncd.served_apart = 0;
   const bool from_master = !syncd.heard.empty() && syncd.heard[0].state == GroupState::master;
   if (syncd.linked_since && from_master && world->now > *syncd.linked_since + syncd.bulk_takes) syncd.complete = true;
   syncd_report();
@@ -417,9 +420,9 @@ inline void Node::syncd_report() {
   report.node = index == 0 ? "R2" : "R1";
   report.heard = syncd.linked_since.has_value();
   report.groups = syncd.heard;
-  report.replicas = {{std::string(kGroup), syncd.complete, 0, syncd.made_apart}};
+  report.replicas = {{std::string(kGroup), syncd.complete, 0, syncd.made_apart, syncd.served_apart}};
   common::PeerReport brief = report;
-  brief.replicas[0].made_apart = 0;  // alone no reason to report
+  brief.replicas[0].made_apart = brief.replicas[0].served_apart = 0;  // alone no reason to report
   if (brief == syncd.reported && world->now < syncd.reported_at + 1s) return;
   syncd.reported = brief;
   syncd.reported_at = world->now;
