@@ -101,6 +101,7 @@ bool Receiver::consider(Group& group, const GroupState& said) {
   group.held = {};
   // Of the last master itself the peer's legacy is only a part: it is added, and what it does not name stays.
   group.inherited = group.inherited && said.kind == StreamKind::legacy;
+  group.lacking = false;
   ++group.generation;
   ++store_.counters[Counter::bulks_received];
   return true;

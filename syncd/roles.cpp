@@ -74,7 +74,8 @@ void Roles::become_master(Group& group, const common::Term& term, bool take_over
   group.role = Role::master;
   parts_.receiver.stop_following(group);
   group.inherited = !take_over;
-  group.lacking = take_over && !(group.held.valid() && holds_everything(group));
+  // One that left in between, and comes back as the last master, lacks what it lacked.
+  group.lacking = take_over && (group.lacking || !(group.held.valid() && holds_everything(group)));
   if (take_over) parts_.commit.take_over(group, holds_everything(group), now);
   group.held = term;
   if (group.replicated) parts_.sender.begin_stream(group, StreamKind::mastership);
@@ -95,7 +96,6 @@ void Roles::become_backup(Group& group, Time now) {
   }
   parts_.sender.end_stream(group);
   parts_.commit.step_down(group);
-  group.lacking = false;
   // Our former flows are candidates now: the new master's walk confirms them or has them swept.
   group.replica = {.epoch = 0, .highest = group.replica.highest, .term = {}};
   ++group.generation;

@@ -44,6 +44,7 @@ class Box {
   void kernel_changed();  ///< deliver what the kernel has noted
 
   bool runs(Daemon daemon) const;
+  bool vrrpd_paused() const { return paused_; }
   bool take_new_vrrpd() { return std::exchange(new_vrrpd_, false); }  ///< it was started since this was asked last
   bool forwards() const { return table_exists && gate_open; }
   bool has_addresses();

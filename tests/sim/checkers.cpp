@@ -47,7 +47,8 @@ void Checkers::shut_gate_without_mastership(World& world) {
     Box& box = world.box(i);
     const auto& group = box.group();
     common::Time& since = open_since_backup_[static_cast<std::size_t>(i)];
-    const bool wrong = group && box.runs(Daemon::agent) && box.forwards() &&
+    // A vrrpd that stands still tells nobody.
+    const bool wrong = group && !box.vrrpd_paused() && box.runs(Daemon::agent) && box.forwards() &&
                        group->state == common::GroupState::backup && group->phase == common::Phase::idle;
     if (!wrong)
       since = {};
