@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""Runs the end-to-end tests: every function test_* of every test_*.py beside this file, each in namespaces
-of its own.
+"""Runs the end-to-end tests: every function test_* of every test_*.py beside this file (or in another directory), each
+in namespaces of its own.
 
-    run.py [--soak] [--quick] [--list] [--logs DIR] [NAME...]     NAME: part of "file.function"
+    run.py [--soak] [--quick] [--list] [--logs DIR] [--tests DIR] [NAME...]     NAME: part of "file.function"
 """
 import argparse
 import importlib
@@ -33,7 +33,7 @@ def discover(arguments):
     """(name, function, timeout). A module may offer `cases(soak, quick)` that yields them itself."""
     tests = []
     for file in sorted(
-        os.listdir(HERE), key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name)
+        os.listdir(arguments.tests), key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name)
     ):
         if not re.fullmatch(r"test_\w+\.py", file):
             continue
@@ -144,8 +144,10 @@ def main():
     parser.add_argument(
         "--logs", help="where the logs go (default: a new directory, removed when all is well)"
     )
+    parser.add_argument("--tests", default=HERE, help="the directory with the tests")
     parser.add_argument("names", nargs="*", help="run only tests whose name contains one of these")
     arguments = parser.parse_args()
+    sys.path.insert(0, os.path.abspath(arguments.tests))
     tests = discover(arguments)
     if arguments.list:
         print("\n".join(name for name, _, _ in tests))

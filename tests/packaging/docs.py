@@ -215,6 +215,41 @@ def check_notify(pages):
         yield "common/notify.cpp was not understood"
 
 
+# --- guides
+
+
+def check_troubleshooting():
+    """What it quotes in its headings is said by a program; names of routers and what stands in quotes are the reader's.
+    """
+    said = ""
+    for part in ("common", "vrrpd", "syncd", "natctl"):
+        for folder, _, names in os.walk(os.path.join(ROOT, part)):
+            for name in names:
+                if name.endswith(".cpp"):
+                    with open(os.path.join(folder, name), encoding="utf-8") as file:
+                        said += re.sub(r'"\s*"', "", file.read())
+    with open(os.path.join(ROOT, "packaging", "doc", "troubleshooting.md"), encoding="utf-8") as file:
+        headings = re.findall(r"^## .*", file.read(), re.M)
+    quoted = [quote for heading in headings for quote in re.findall(r"`([^`]+)`", heading)]
+    for quote in quoted:
+        for piece in re.split(r'"[^"]*"|\bR[123]\b|\b_steadynat\b', quote):
+            if len(piece.strip()) > 3 and piece.strip() not in said:
+                yield f"troubleshooting.md quotes '{piece.strip()}', which no program says"
+    if not quoted:
+        yield "troubleshooting.md was not understood"
+
+
+def check_links():
+    """What the README and the guides refer to is there."""
+    doc = os.path.join(ROOT, "packaging", "doc")
+    guides = [os.path.join(doc, name) for name in sorted(os.listdir(doc))]
+    for path in [os.path.join(ROOT, "README.md"), *guides]:
+        with open(path, encoding="utf-8") as file:
+            for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", file.read()):
+                if not os.path.exists(os.path.join(os.path.dirname(path), target)):
+                    yield f"{os.path.basename(path)} refers to {target}, which is not there"
+
+
 def main():
     binaries, manuals = sys.argv[1:]
     with open(SCHEMA, encoding="utf-8") as file:
@@ -229,6 +264,8 @@ def main():
     faults += check_config_manual(schema, pages)
     faults += check_examples(binaries, schema)
     faults += check_notify(pages)
+    faults += check_troubleshooting()
+    faults += check_links()
     for fault in faults:
         print(fault)
     print(f"{len(faults)} differences" if faults else "manuals, schema and programs agree")

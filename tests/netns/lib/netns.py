@@ -177,6 +177,11 @@ class Switch:
             queue_at_the_cable(end, name)
         self._ports[port] = self.namespace.index(port)
 
+    def adopt(self, port):
+        """An interface that is in this switch's namespace already, a virtual machine's, becomes a port."""
+        self.namespace.ip(f"link set {port} master br0", f"link set {port} up")
+        self._ports[port] = self.namespace.index(port)
+
     def unplug_silently(self, port):
         """No frame passes any more, and the host's carrier stays: nobody is told."""
         self._netlink.set_port(self._ports[port], False)

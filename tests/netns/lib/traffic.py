@@ -25,6 +25,8 @@ class LoadPlan:
     udp_interval_ms: int = 2000
     udp_echo: bool = False
     interval_ms: int = 100
+    probe_us: int = 1000
+    ramp: int = 4000  # connections opened in a second
 
 
 @dataclass
@@ -113,7 +115,8 @@ class Load:
         self.probe = self._tool(
             "probe",
             self.network.clients[0],
-            ["probe", "--server", SERVER, "--local", self.network.client_addresses[0]],
+            ["probe", "--server", SERVER, "--local", self.network.client_addresses[0]]
+            + ["--interval-us", str(self.plan.probe_us)],
         )
         plan = self.plan
         for i, namespace in enumerate(self.network.clients):
@@ -128,6 +131,8 @@ class Load:
                 half(plan.connections),
                 "--interval-ms",
                 plan.interval_ms,
+                "--ramp",
+                half(plan.ramp),
                 "--uploads",
                 half(plan.uploads),
                 "--downloads",

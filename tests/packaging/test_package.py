@@ -1,0 +1,159 @@
+"""The package's own life on one machine: nothing before it is configured, nothing left after it is purged."""
+from lib.wait import wait_until
+from machines.checks import check_processes
+from machines.pair import UNITS, Pair, addresses
+
+# What Debian keeps of every package, and what changes by itself.
+CHANGES = "|".join(
+    (
+        r"^/(proc|sys|dev|run|tmp|srv|root)/",
+        r"^/var/(log|lib/dpkg|cache|lib/apt|backups|lib/systemd|tmp)/",
+        r"^/etc/(mtab|\.pwd\.lock|resolv\.conf|machine-id|ld\.so\.cache)",
+        r"^/etc/(passwd|group|shadow|gshadow|subuid|subgid)-?$",
+    )
+)
+LIST = f"find / -xdev ! -type d 2>/dev/null | grep -vE '{CHANGES}' | sort"
+DIRECTORIES = f"find / -xdev -type d 2>/dev/null | sed 's,$,/,' | grep -vE '{CHANGES}' | sort"
+INSTALL = "apt-get install -y --no-install-recommends"
+CONFIG = """
+version: 1
+nodes:
+  R1: { priority: 200, sync_address: 10.10.10.2 }
+  R2: { priority: 100, sync_address: 10.10.10.3 }
+vrrp:
+  groups:
+    MAIN-GW:
+      advertise_interval: 100ms
+      instances:
+        wan: { interface: eth0, vrid: 1, virtual_addresses: [10.10.0.101/24] }
+        lan: { interface: eth2, vrid: 2, virtual_addresses: [192.168.100.1/24] }
+sync:
+  links: [ { interface: eth1 } ]
+  key_file: /etc/steadynat/sync.key
+nat:
+  source:
+    10: { outbound_interface: eth0, source_address: 192.168.100.0/24, translate_to: 10.10.0.101 }
+"""
+ADDRESSES = """
+auto eth0 eth1 eth2
+iface eth0 inet static
+    address 10.10.0.102/24
+iface eth1 inet static
+    address 10.10.10.2/24
+iface eth2 inet static
+    address 192.168.100.2/24
+"""
+
+
+class One(Pair):
+    """A pair of which one router is there."""
+
+    def __init__(self):
+        super().__init__()
+        del self.machines["R2"]
+
+
+def configure(machine):
+    machine.write("/etc/network/interfaces.d/pair", ADDRESSES)
+    machine.run("systemctl restart networking")
+    machine.write("/etc/steadynat/steadynat.yaml", CONFIG)
+    machine.run("natctl keygen | install -m 600 -o _steadynat /dev/stdin /etc/steadynat/sync.key")
+
+
+def wait_master(machine):
+    wait_until(lambda: machine.state() == "master" and len(addresses(machine)) == 2, 20, "R1 is master")
+
+
+def test_package_from_install_to_purge():
+    """Quiet, configured, at work, upgraded, downgraded, removed, purged: and the machine is as it was."""
+    one = One()
+    machine = one["R1"]
+    one.offer("new", "newer")
+    machine.boot()
+    machine.run("apt-get update")
+    files, directories = machine.run(LIST), machine.run(DIRECTORIES)
+
+    install = machine.run(f"{INSTALL} steadynat=$(dpkg-deb -f /srv/repo/new.deb Version)")
+    check_quiet(one, machine, install)
+    configure(machine)
+    machine.run("natctl check && systemctl start steadynat.target")
+    wait_master(machine)
+    check_at_work(one, machine)
+    check_upgrades(one, machine)
+
+    # Removed: at once nothing of it is at work, and what a person wrote is still there.
+    machine.run("apt-get remove -y steadynat", timeout=60)
+    check_nothing_at_work(one, machine)
+    one.check(machine.succeeds("test -s /etc/steadynat/steadynat.yaml"), "removal deletes the configuration")
+    machine.run(f"{INSTALL} steadynat")
+    wait_master(machine)
+
+    machine.run("apt-get purge -y steadynat; rm -f /etc/network/interfaces.d/pair")
+    check_nothing_at_work(one, machine)
+    for what, before, command in (("file", files, LIST), ("directory", directories, DIRECTORIES)):
+        after = machine.run(command)
+        left = sorted(set(after.splitlines()) - set(before.splitlines()))
+        gone = sorted(set(before.splitlines()) - set(after.splitlines()))
+        one.check(not left, f"purge leaves this {what}: {left[:10]}")
+        one.check(not gone, f"purge takes this {what} with it: {gone[:10]}")
+    one.finish()
+
+
+def check_quiet(one, machine, installation):
+    """Installed, and not configured."""
+    one.check("rror" not in installation.replace("Errors", ""), f"apt says: {installation[-500:]}")
+    for unit in (*UNITS, "steadynat.target"):
+        enabled = machine.run(f"systemctl is-enabled {unit}", check=False).strip()
+        one.check(enabled == "enabled", f"{unit} is {enabled}")
+    for unit in UNITS:
+        state = machine.run(f"systemctl is-active {unit}", check=False).strip()
+        one.check(state == "inactive", f"{unit} is {state} without a configuration")
+    one.check(not machine.run("systemctl --failed --no-legend --plain").strip(), "units failed")
+    forwarding = machine.run("cat /proc/sys/net/ipv4/ip_forward").strip()
+    one.check(forwarding == "0", "forwarding is on without a configuration")
+    one.check("steadynat" not in machine.run("nft list tables"), "there is a table without a configuration")
+    one.check(machine.succeeds("id _steadynat"), "there is no user _steadynat")
+    machine.run("MANPAGER=cat man vrrpd syncd natctl steadynat.yaml steadynat-notify steadynat-json >/dev/null")
+    words = machine.run(
+        "source /usr/share/bash-completion/completions/natctl; COMP_WORDS=(natctl sync ''); COMP_CWORD=2; _natctl; "
+        "echo ${COMPREPLY[@]}"
+    )
+    one.check("verify" in words.split(), f"bash completes natctl sync with: {words}")
+
+
+def check_at_work(one, machine):
+    check_processes(one, machine)
+    # Reloaded as systemd does it.
+    before = [machine.process(unit) for unit in UNITS]
+    machine.run("systemctl reload steadynat-syncd steadynat-nat steadynat-vrrpd")
+    one.check([machine.process(unit) for unit in UNITS] == before, "a reload restarts")
+
+
+def check_upgrades(one, machine):
+    """vrrpd goes on and says so; the others are new. The same way down."""
+    for version in ("newer", "new"):
+        number = machine.run(f"dpkg-deb -f /srv/repo/{version}.deb Version").strip()
+        before = {unit: machine.process(unit) for unit in UNITS}
+        said = machine.run(f"{INSTALL} --allow-downgrades steadynat={number}")
+        after = {unit: machine.process(unit) for unit in UNITS}
+        one.check(after["steadynat-vrrpd"] == before["steadynat-vrrpd"], f"{version}: vrrpd was restarted")
+        due = "systemctl restart steadynat-vrrpd" in said
+        one.check(due, f"{version}: apt does not say that a restart is due: {said[-600:]}")
+        for unit in UNITS[:2]:
+            one.check(after[unit] not in (0, before[unit]), f"{version}: {unit} was not restarted")
+        one.check(machine.status().get("restart_due") is True, f"{version}: status does not say that a restart is due")
+        stays = machine.state() == "master" and len(addresses(machine)) == 2
+        one.check(stays, f"{version}: the upgrade moved the addresses")
+        machine.run("systemctl restart steadynat-vrrpd")
+        wait_master(machine)
+        one.check(machine.status().get("restart_due") is False, f"{version}: a restart is still due after the restart")
+
+
+def check_nothing_at_work(one, machine):
+    ours = [line for line in machine.run("ps -eo user:20,args").splitlines() if line.startswith("_steadynat")]
+    one.check(not ours, f"processes are left: {ours}")
+    one.check("steadynat" not in machine.run("nft list tables"), "the nftables table is left")
+    one.check(not addresses(machine), f"addresses are left: {addresses(machine)}")
+    one.check(not machine.succeeds("test -e /run/steadynat"), "/run/steadynat is left")
+    failed = machine.run("systemctl --failed --no-legend --plain").strip()
+    one.check(not failed, f"units failed: {failed}")
