@@ -374,10 +374,14 @@ def cases(soak, quick):
         for commit in ("on-takeover", "continuous"):
             for row in ROWS:
                 yield case(row, commit, 1.0, "fully-random", repetitions, plan)
+        # Adverts so fast that a pause of this machine is a failover of its own: a few connections, and no repetition.
+        yield case(power_cut_and_return, "continuous", 0.01, "fully-random", 1, QUICK)
 
 
 def case(row, commit, interval, mapping, repetitions, plan):
-    words = [commit] + (["1s"] if interval == 1.0 else []) + ([mapping] if mapping != "fully-random" else [])
+    words = [commit]
+    words += [f"{interval:g}s"] if interval != 0.1 else []
+    words += [mapping] if mapping != "fully-random" else []
     limit = 120 + (90 + 60 * int(interval >= 1)) * repetitions
     return (
         f"{row.__name__}[{','.join(words)}]",
