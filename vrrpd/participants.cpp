@@ -67,7 +67,7 @@ std::optional<Role> Participants::hello(ClientId client, const common::Hello& he
   std::optional<ClientId>* slot = who.role == Role::syncd ? &syncd_ : who.role == Role::agent ? &agent_ : nullptr;
   if (slot == nullptr) return who.role;
   // A restarted participant may be here before the end of its predecessor was noticed: the newer one is the living.
-  if (*slot) {
+  if (*slot && **slot != client) {
     const ClientId old = **slot;
     clients_.erase(old);
     out.push_back(CloseClient{old, fmt::format("replaced by a newer connection of {}", common::to_string(who.role))});
