@@ -39,6 +39,14 @@ common::Result<Secrets> make_secrets(const std::vector<std::byte>& key) {
   return secrets;
 }
 
+/// While reports come fast (some thousand a second) they are left to gather for this long: a turn of the loop, and a
+/// datagram, for each of them would cost ten times what the report itself does.
+constexpr common::Duration kGather = 1ms;
+/// So many turns, each this soon after the one before, are fast; fewer reports than this in a portion are not.
+constexpr common::Duration kSoon = 500us;
+constexpr int kFastTurns = 4;
+constexpr std::size_t kFastPortion = 4;
+
 const char* const kNoReports =
     "the kernel does not report changes of connections: set net.netfilter.nf_conntrack_events=1 "
     "(natctl agent does so at its start)";
@@ -64,6 +72,7 @@ common::Status Shell::start() {
   timer_ = loop_.timer([this] { tick(); });
   // Of the same priority as the sockets: whoever became ready earlier is served first.
   more_ = loop_.timer([this] { turn(); }, common::io::Loop::Priority::normal);
+  gather_timer_ = loop_.timer([this] { serve_reports(); }, common::io::Loop::Priority::normal);
   check_timer_ = loop_.timer([this] { check_now_and_then(); }, common::io::Loop::Priority::normal);
   exit_timer_ = loop_.timer([this] { loop_.stop(); });
   loop_.on_signals([this] { terminate(); }, [this] { reload(); });
@@ -131,10 +140,7 @@ void Shell::connect() {
 
 /// The kernel's reports are subscribed to by now; the own addresses start the engine, which asks for a dump.
 void Shell::begin() {
-  loop_.watch(events_->fd(), EPOLLIN, [this](std::uint32_t) {
-    read_events();
-    turn();
-  });
+  loop_.watch(events_->fd(), EPOLLIN, [this](std::uint32_t) { serve_reports(); });
   for (const LinkChanged& change : links_->follow(*interfaces_)) feed(change);
   own_addresses_ = interfaces_->addresses();
   feed(OwnAddresses{own_addresses_});
@@ -190,7 +196,28 @@ void Shell::check_now_and_then() {
   check_timer_->set(common::io::now() + kCheckEvery);
 }
 
-void Shell::read_events() {
+/// The first of a few reports is read at once; those of a stream wait for each other.
+void Shell::serve_reports() {
+  const common::Time now = common::io::now();
+  fast_turns_ = now - served_at_ < kSoon ? fast_turns_ + 1 : 0;
+  served_at_ = now;
+  const auto read = read_events();
+  turn();
+  if (gathering_ ? read.count < kFastPortion : fast_turns_ < kFastTurns) return gather(false);
+  gather(true);
+  // What was left over is not waited for.
+  gather_timer_->set(read.emptied ? now + kGather : now);
+}
+
+void Shell::gather(bool on) {
+  if (std::exchange(gathering_, on) == on) return;
+  loop_.change(events_->fd(), on ? 0u : std::uint32_t{EPOLLIN});
+  if (on) return;
+  gather_timer_->set(std::nullopt);
+  fast_turns_ = 0;
+}
+
+Shell::Portion Shell::read_events() {
   // Requests made while this portion is delivered begin after it.
   const std::size_t waiting = syncs_.size();
   const auto read = events_->read(counters_.decode);
@@ -209,6 +236,7 @@ void Shell::read_events() {
   // They are in the order of the requests, and a later one is never done before an earlier one.
   syncs_.erase(syncs_.begin(), syncs_.begin() + static_cast<std::ptrdiff_t>(finished.size()));
   for (const Sync& sync : finished) feed(EventsSynced{sync.request});
+  return {count, read.emptied};
 }
 
 void Shell::follow_interfaces() {

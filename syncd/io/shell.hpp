@@ -49,7 +49,13 @@ class Shell {
   void turn();
   void tick();
   void check_now_and_then();
-  void read_events();
+  struct Portion {
+    std::size_t count = 0;
+    bool emptied = false;
+  };
+  void serve_reports();
+  void gather(bool on);
+  Portion read_events();
   void follow_interfaces();
   bool move_datagrams();
   bool move_writes();
@@ -75,7 +81,7 @@ class Shell {
   std::optional<LinkSockets> links_;
   std::unique_ptr<common::io::NotifyServer> server_;
   std::unique_ptr<common::io::NotifyClient> vrrpd_;
-  std::unique_ptr<common::io::Loop::Timer> timer_, more_, check_timer_, exit_timer_;
+  std::unique_ptr<common::io::Loop::Timer> timer_, more_, gather_timer_, check_timer_, exit_timer_;
   Actions actions_;
   std::vector<Sync> syncs_;
   std::vector<std::uint64_t> flushes_;
@@ -85,6 +91,9 @@ class Shell {
   std::set<std::uint64_t> agents_;            ///< clients of our socket that want reports
   std::optional<common::PeerReport> report_;  ///< the last one, for an agent that comes later
   bool kernel_reports_ = true;                ///< net.netfilter.nf_conntrack_events was found on
+  bool gathering_ = false;                    ///< the kernel's reports wait for a timer, not for the loop
+  int fast_turns_ = 0;
+  common::Time served_at_{};
   bool stepping_ = false;
   bool stopping_ = false;
 };
