@@ -12,6 +12,10 @@ from lib.scenario import binaries, down_interval
 from lib.siege import Siege
 from lib.wait import require, wait_until
 
+# The first byte of a datagram of the link: version of the protocol, and type.
+LINK_VERSION = 2
+HELLO = bytes([LINK_VERSION << 4 | 1])
+
 SEED = 7
 SEGMENTS = ("wan", "lan")
 # What is wrong with the advert, and the counter that tells. The check of the TTL comes first, that of the count last.
@@ -169,8 +173,8 @@ def test_sync_datagrams():
         for kind in range(16):  # the head of each type, and nonsense behind it
             for size in (0, 1, 33, 200, 1300):
                 for to in other:
-                    link.send(to, bytes([1 << 4 | kind, 1]) + rng.randbytes(size))
-                    link.send(to, bytes([1 << 4 | kind, 0]) + rng.randbytes(size))
+                    link.send(to, bytes([LINK_VERSION << 4 | kind, 1]) + rng.randbytes(size))
+                    link.send(to, bytes([LINK_VERSION << 4 | kind, 0]) + rng.randbytes(size))
 
     def send_bent():
         for name, payload in bent(recorded * 5, rng):
@@ -182,7 +186,7 @@ def test_sync_datagrams():
             link.send(name, payload)  # back to who said it
 
     def flood():
-        junk = [rng.randbytes(600) for _ in range(20)] + [b"\x11\x01" + rng.randbytes(150) for _ in range(20)]
+        junk = [rng.randbytes(600) for _ in range(20)] + [HELLO + b"\x01" + rng.randbytes(150) for _ in range(20)]
         for turn in range(20000):
             link.send("R1" if turn % 2 else "R2", junk[turn % len(junk)])
 
@@ -217,7 +221,7 @@ def test_replay_after_reboot():
     time.sleep(0.5)
     recorded = recorder.take()
     recorder.close()
-    hellos = [payload for _, payload in recorded if payload[:1] == b"\x11"]
+    hellos = [payload for _, payload in recorded if payload[:1] == HELLO]
     require(
         len(recorded) > 50 and hellos, f"{len(recorded)} datagrams recorded, {len(hellos)} of them hellos"
     )

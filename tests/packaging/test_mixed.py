@@ -1,13 +1,15 @@
 """Not every program has been upgraded: what is new and what is old understand each other, and lose nothing."""
 import os
+import time
 
 from lib.router import Router, write_config
-from lib.scenario import Lab
+from lib.scenario import Lab, down_interval, state_of
 from lib.traffic import LoadPlan
-from lib.wait import TestFailed
+from lib.wait import TestFailed, require, wait_until
 from test_failover import Round, power_cut_and_return, switchover
 
 PLAN = LoadPlan(connections=1000, uploads=2, downloads=2, new_rate=40)
+PROGRAMS = ("vrrpd", "syncd", "natctl")
 
 
 class MixedRouter(Router):
@@ -15,20 +17,25 @@ class MixedRouter(Router):
 
     def __init__(self, host, lab, older):
         super().__init__(host, lab.binaries, lab.directory, lab.config)
-        self._older = older
+        self.older = older
 
     def _command(self, program):
-        directory = os.environ["STEADYNAT_PREVIOUS"] if program in self._older else self._binaries
+        directory = os.environ["STEADYNAT_PREVIOUS"] if program in self.older else self._binaries
         return [os.path.join(directory, program)]
 
 
-def failovers_both_ways(older, commit):
+def start(older, commit):
     """`older`: which programs of which router have not been upgraded."""
     lab = Lab()
     lab.config = write_config(lab.directory, lab.binaries, "100ms", commit)
     for name, host in lab.network.routers.items():
         lab.routers[name] = MixedRouter(host, lab, older.get(name, ()))
         lab.routers[name].start()
+    return lab
+
+
+def failovers_both_ways(older, commit):
+    lab = start(older, commit)
     lab.wait_ready("R1")
     lab.start_load(PLAN)
     lab.wait_ready("R1")
@@ -51,7 +58,53 @@ MIXTURES = {
 }
 
 
+def unlike_links(older):
+    """The router `older` still speaks the link's first protocol, so nothing is replicated. Both say so; nobody takes
+    over by surprise; when the master goes the other takes over all the same; and with the rest upgraded all is well.
+    """
+    lab = start({older: PROGRAMS}, "continuous")
+    first, second = lab.routers["R1"], lab.routers["R2"]
+
+    def both_say_so():
+        statuses = [router.status() for router in (first, second)]
+        said = all("another version" in " ".join(status.get("reasons") or ()) for status in statuses)
+        return said and [state_of(status) for status in statuses] == ["master", "backup"]
+
+    wait_until(both_say_so, 30, "R1 is master, R2 backup, and both say that the protocols differ", every=0.5)
+    term = first.status()["groups"][0]["term"]
+    time.sleep(30 * down_interval(lab.interval))
+    require(both_say_so() and first.status()["groups"][0]["term"] == term, "the roles have changed without a cause")
+
+    first.host.power_cut()
+    wait_until(lambda: second.state() == "master", 30, "R2 is master after the power cut")
+    lab.start_load(PLAN)
+    lab.load.settle(2.0)
+    upgrade = lab.routers[older]
+    rounds = Round(lab)
+
+    def the_rest():
+        at = time.monotonic_ns()
+        restart(upgrade)
+        if upgrade is not first:
+            wait_until(lambda: second.state() == "master", 30, "R2 is master again")
+        first.host.power_on()
+        lab.wait_ready("R1", timeout=60)
+        return at
+
+    rounds.event("the other one upgraded", the_rest, abrupt=False)
+    rounds.judge()
+    lab.finish(rounds.problems)
+
+
+def restart(router):
+    router.stop()
+    router.older = ()
+    router.start()
+
+
 def cases(soak, quick):
     for name, older in MIXTURES.items():
         for commit in ("continuous",) if quick else ("continuous", "on-takeover"):
             yield f"{name}[{commit}]", lambda o=older, c=commit: failovers_both_ways(o, c), 180
+    for name in ("R1", "R2"):
+        yield f"unlike_links[{name}]", lambda n=name: unlike_links(n), 180

@@ -101,11 +101,13 @@ TEST_CASE("another key, another name, another kind of security, another version:
   CHECK(a.refused(elsewhere.hello()) == SessionError::not_for_us);
   CHECK(a.refused(plain.hello()) == SessionError::security_differs);
   CHECK(plain.refused(a.hello()) == SessionError::security_differs);
-  auto newer = a.hello();
-  newer[0] = std::byte{0x21};
-  CHECK(a.refused(newer) == SessionError::version);
-  newer[0] = std::byte{0x1f};
-  CHECK(a.refused(newer) == SessionError::type);
+  auto other = a.hello();
+  for (const unsigned version : {1u, 3u}) {
+    other[0] = static_cast<std::byte>(version << 4 | 1);
+    CHECK(a.refused(other) == SessionError::version);
+  }
+  other[0] = std::byte{0x2f};
+  CHECK(a.refused(other) == SessionError::type);
   CHECK(a.refused({}) == SessionError::too_short);
   auto damaged = End("R2", "R1", 7, kKey).hello();
   damaged[10] ^= std::byte{1};
