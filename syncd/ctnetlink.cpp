@@ -142,12 +142,17 @@ bool read_tcp(ByteView data, Flow& out) {
 
 // --- writing ------------------------------------------------------------------------
 
-/// Appends one netlink message; nested attributes are closed in reverse order of opening.
+/// More than the sum of all parts of the longest request: two tuples and two translations of IPv6, with their state.
+constexpr std::size_t kLongestRequest = 640;
+
+/// Appends one netlink message; nested attributes are closed in reverse order of opening. Room is made once, since a
+/// request is made of some forty pieces, and a million of them are a takeover.
 class MessageWriter {
  public:
   MessageWriter(Bytes& out, std::uint16_t type, std::uint16_t flags, std::uint8_t family,
                 std::uint32_t sequence)
-      : out_(out), start_(out.size()) {
+      : out_(out), start_(out.size()), at_(out.size()) {
+    out_.resize(start_ + kLongestRequest);
     nlmsghdr header{};
     header.nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | type);
     header.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
@@ -157,19 +162,20 @@ class MessageWriter {
     append(&body, sizeof body);
   }
   ~MessageWriter() {
-    const auto size = static_cast<std::uint32_t>(out_.size() - start_);
+    const auto size = static_cast<std::uint32_t>(at_ - start_);
     std::memcpy(out_.data() + start_, &size, sizeof size);
+    out_.resize(at_);
   }
   MessageWriter(const MessageWriter&) = delete;
   MessageWriter& operator=(const MessageWriter&) = delete;
 
   std::size_t open(std::uint16_t type) {
-    const std::size_t at = out_.size();
+    const std::size_t at = at_;
     attribute(static_cast<std::uint16_t>(type | NLA_F_NESTED), {});
     return at;
   }
   void close(std::size_t at) {
-    const auto size = static_cast<std::uint16_t>(out_.size() - at);
+    const auto size = static_cast<std::uint16_t>(at_ - at);
     std::memcpy(out_.data() + at, &size, sizeof size);
   }
   void attribute(std::uint16_t type, ByteView value) {
@@ -177,7 +183,7 @@ class MessageWriter {
                         .nla_type = type};
     append(&header, sizeof header);
     append(value.data(), value.size());
-    out_.resize(start_ + align(out_.size() - start_));
+    at_ = start_ + align(at_ - start_);
   }
   void u8(std::uint16_t type, std::uint8_t value) { integer(type, value, 1); }
   void u16(std::uint16_t type, std::uint16_t value) { integer(type, value, 2); }
@@ -185,8 +191,9 @@ class MessageWriter {
 
  private:
   void append(const void* data, std::size_t size) {
-    const auto* bytes = static_cast<const std::byte*>(data);
-    out_.insert(out_.end(), bytes, bytes + size);
+    if (size == 0) return;
+    std::memcpy(out_.data() + at_, data, size);
+    at_ += size;
   }
   void integer(std::uint16_t type, std::uint32_t value, std::size_t size) {
     std::array<std::byte, 4> bytes{};
@@ -194,7 +201,7 @@ class MessageWriter {
     attribute(type, ByteView(bytes).first(size));
   }
   Bytes& out_;
-  std::size_t start_;
+  std::size_t start_, at_;
 };
 
 bool is_icmp(std::uint8_t protocol) {

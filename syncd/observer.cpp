@@ -12,6 +12,9 @@ using common::Time;
 
 constexpr std::uint8_t kTcp = 6, kUdp = 17;
 
+/// Entries are at random places in memory: so many are fetched at once, instead of waiting for one after the other.
+constexpr std::size_t kLookAhead = 8;
+
 bool one_family(const Flow& flow) {
   const auto family = flow.key.original.source.family();
   return flow.key.original.destination.family() == family && flow.reply.source.family() == family &&
@@ -46,8 +49,17 @@ std::uint32_t TimeoutGuide::full(const Flow& flow) const {
 // --- events
 // -----------------------------------------------------------------------------------------------------------
 
+void Observer::look_ahead(const Flow& flow) const {
+  Record key;
+  encode_key(flow.key, key);
+  store_.table.prefetch(store_.table.hash(key.key()));
+}
+
 void Observer::on_changes(std::span<const FlowChange> changes, Time now) {
-  for (const FlowChange& change : changes) {
+  for (std::size_t i = 0; i < std::min(changes.size(), kLookAhead); ++i) look_ahead(changes[i].flow);
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    if (i + kLookAhead < changes.size()) look_ahead(changes[i + kLookAhead].flow);
+    const FlowChange& change = changes[i];
     if (!one_family(change.flow)) {
       ++store_.counters[Counter::mixed_families];
       continue;
@@ -256,6 +268,7 @@ bool Observer::is_ours(const Flow& flow) const {
 
 void Observer::on_dumped(std::span<const Flow> flows, bool last, bool failed, Time now) {
   if (!dumping_) return;
+  for (const Flow& flow : flows) look_ahead(flow);
   // First the longest of each kind in this part, so that the first flow profits from the last.
   for (const Flow& flow : flows)
     if (one_family(flow) && is_ours(flow)) guide_.learn(flow);

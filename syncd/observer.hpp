@@ -62,6 +62,7 @@ class Observer {
   common::Deadline deadline() const { return dumping_ || sweeping_ ? common::Deadline{} : dump_at_; }
 
  private:
+  void look_ahead(const Flow& flow) const;
   void on_live(const Flow& flow, bool from_dump, common::Time now);
   void on_live_unknown(const Flow& flow, std::uint32_t hash, bool from_dump, common::Time now);
   void on_live_own(Slot slot, const Flow& flow, bool from_dump, common::Time now);

@@ -1,6 +1,7 @@
 #include "syncd/receiver.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace syncd {
@@ -8,6 +9,9 @@ namespace {
 
 using common::ByteView;
 using common::Time;
+
+/// Entries are at random places in memory: so many are fetched at once, instead of waiting for one after the other.
+constexpr std::size_t kLookAhead = 8;
 
 /// The record out of a datagram, without the mark that says it is gone.
 void copy_record(ByteView bytes, const RecordLayout& layout, Record& out) {
@@ -188,22 +192,36 @@ Ack Receiver::take_ack() {
 
 void Receiver::apply(Group& group, ByteView records, std::uint64_t sequence, Time now, bool adopting) {
   const std::size_t index = store_.groups.index(group);
+  struct Found {
+    ByteView bytes;
+    RecordLayout layout;
+  };
+  std::array<Found, kLookAhead> found;
   Record record;
   while (!records.empty()) {
-    const auto layout = inspect(records);
-    if (!layout) {
-      store_.counters.add(layout.error());
-      return;  // where the next record begins, nobody knows
+    std::size_t count = 0;
+    for (; count < found.size() && !records.empty(); ++count) {
+      const auto layout = inspect(records);
+      if (!layout) {
+        store_.counters.add(layout.error());
+        records = {};  // where the next record begins, nobody knows
+        break;
+      }
+      found[count] = {records.first(layout->size), *layout};
+      if (!layout->gone) store_.table.prefetch(store_.table.hash(records.first(layout->key_end)));
+      records = records.subspan(layout->size);
     }
-    copy_record(records, *layout, record);
-    records = records.subspan(layout->size);
-    ++store_.counters[layout->gone ? Counter::endings_received : Counter::flows_received];
-    if (adopting) {
-      if (!layout->gone) adopt(index, record, now);
-    } else if (layout->gone)
-      apply_gone(index, record, sequence);
-    else
-      apply_live(index, record, sequence, now);
+    for (const Found& each : std::span(found).first(count)) {
+      copy_record(each.bytes, each.layout, record);
+      ++store_.counters[each.layout.gone ? Counter::endings_received : Counter::flows_received];
+      if (adopting) {
+        if (!each.layout.gone) adopt(index, record, now);
+      } else if (each.layout.gone) {
+        apply_gone(index, record, sequence);
+      } else {
+        apply_live(index, record, sequence, now);
+      }
+    }
   }
 }
 

@@ -13,18 +13,12 @@ namespace {
 
 using common::ByteView;
 
-constexpr std::size_t kLongChunk = 1024;   // long records (IPv6, mostly) allocated at a time
-constexpr std::uint32_t kFirstBuckets = 1024;
+constexpr std::size_t kLongChunk = 1024;  // long records (IPv6, mostly) allocated at a time
 
 }  // namespace
 
 std::uint32_t Table::hash(ByteView key) const {
   return static_cast<std::uint32_t>(XXH3_64bits_withSeed(key.data(), key.size(), seed_));
-}
-
-std::uint32_t Table::bucket_of(std::uint32_t h) const {
-  const std::uint32_t wide = h & (mask_ << 1 | 1);
-  return wide < buckets_ ? wide : h & mask_;
 }
 
 std::uint32_t Table::long_block(const Entry& e) const {
@@ -41,48 +35,84 @@ ByteView Table::record(Slot slot) const {
 }
 
 Slot Table::find(ByteView key, std::uint32_t h) const {
-  if (buckets_ == 0) return kNoSlot;
-  for (Slot slot = head(bucket_of(h)); slot != kNoSlot; slot = (*this)[slot].chain) {
-    if ((*this)[slot].hash != h) continue;
-    const ByteView stored = record(slot);
+  if (directory_.empty()) return kNoSlot;
+  const Page& page = page_of(h);
+  for (std::size_t at = h % kCells; page.cells[at].slot != kNoSlot; at = (at + 1) % kCells) {
+    if (page.cells[at].hash != h) continue;
+    const ByteView stored = record(page.cells[at].slot);
     // A key is a prefix that no other key can have as a prefix: its head says how long it is.
-    if (stored.size() >= key.size() && std::memcmp(stored.data(), key.data(), key.size()) == 0) return slot;
+    if (stored.size() >= key.size() && std::memcmp(stored.data(), key.data(), key.size()) == 0)
+      return page.cells[at].slot;
   }
   return kNoSlot;
 }
 
-void Table::grow() {
-  if (buckets_ == 0) {
-    heads_.front()->fill(kNoSlot);
-    buckets_ = kFirstBuckets;
-    mask_ = kFirstBuckets - 1;
-    return;
-  }
-  if (buckets_ % kHeadChunk == 0 && buckets_ / kHeadChunk == heads_.size()) {
-    heads_.push_back(std::make_unique<HeadChunk>());
-    heads_.back()->fill(kNoSlot);
-  }
-  const std::uint32_t from = buckets_ & mask_;
-  const std::uint32_t to = buckets_;
-  Slot slot = head(from);
-  head(from) = head(to) = kNoSlot;
-  const std::uint32_t wide = mask_ << 1 | 1;
-  while (slot != kNoSlot) {
-    Entry& e = (*this)[slot];
-    const Slot next = e.chain;
-    Slot& first = head((e.hash & wide) == to ? to : from);
-    e.chain = first;
-    first = slot;
-    slot = next;
-  }
-  ++buckets_;
-  if ((buckets_ & wide) == 0) mask_ = wide;
+// --- the index
+
+void Table::put(Page& page, Cell cell) {
+  std::size_t at = cell.hash % kCells;
+  while (page.cells[at].slot != kNoSlot) at = (at + 1) % kCells;
+  page.cells[at] = cell;
+  ++page.used;
 }
+
+/// Those behind it move up, as far as they are not where their search begins: no search ends at a hole too early.
+void Table::take_out(Page& page, std::uint32_t hash, Slot slot) {
+  std::size_t hole = hash % kCells;
+  while (page.cells[hole].slot != slot) hole = (hole + 1) % kCells;
+  for (std::size_t at = (hole + 1) % kCells; page.cells[at].slot != kNoSlot; at = (at + 1) % kCells) {
+    const std::size_t begins = page.cells[at].hash % kCells;
+    if ((at - begins) % kCells < (at - hole) % kCells) continue;
+    page.cells[hole] = page.cells[at];
+    hole = at;
+  }
+  page.cells[hole] = {};
+  --page.used;
+}
+
+/// The page goes into two, by the first bit that it does not have in common.
+void Table::split(std::size_t at) {
+  const auto number = static_cast<std::uint16_t>(pages_.size());
+  pages_.push_back(std::make_unique<Page>());
+  Page& from = *pages_[directory_[at]];
+  const std::uint16_t old = directory_[at];
+  Page& ones = *pages_.back();
+  ++from.depth;
+  ones.depth = from.depth;
+  const auto cells = std::make_unique<std::array<Cell, kCells>>(from.cells);
+  from.cells.fill({});
+  from.used = 0;
+  for (const Cell& cell : *cells)
+    if (cell.slot != kNoSlot) put((cell.hash >> (32 - from.depth) & 1) != 0 ? ones : from, cell);
+  for (std::size_t i = 0; i < directory_.size(); ++i)
+    if (directory_[i] == old && (i >> (depth_ - from.depth) & 1) != 0) directory_[i] = number;
+}
+
+bool Table::make_room(std::uint32_t h) {
+  if (directory_.empty()) {
+    pages_.push_back(std::make_unique<Page>());
+    directory_.push_back(0);
+  }
+  while (page_of(h).used >= kFullPage) {
+    if (page_of(h).depth == kMaxDepth) return false;
+    if (page_of(h).depth == depth_) {
+      std::vector<std::uint16_t> twice;
+      twice.reserve(directory_.size() * 2);
+      for (const std::uint16_t page : directory_) twice.insert(twice.end(), 2, page);
+      directory_.swap(twice);
+      ++depth_;
+    }
+    split(place(h));
+  }
+  return true;
+}
+
+// --- the entries
 
 Slot Table::take_slot() {
   if (free_ != kNoSlot) {
     const Slot slot = free_;
-    free_ = (*this)[slot].chain;
+    free_ = (*this)[slot].next_free;
     (*this)[slot] = Entry{};
     return slot;
   }
@@ -92,15 +122,13 @@ Slot Table::take_slot() {
 }
 
 Slot Table::insert(ByteView bytes, std::uint32_t h) {
+  if (!make_room(h)) return kNoSlot;
   const Slot slot = take_slot();
   if (slot == kNoSlot) return kNoSlot;
-  if (size_ >= buckets_) grow();
   Entry& e = (*this)[slot];
   e.hash = h;
   set_record(slot, bytes);
-  Slot& first = head(bucket_of(h));
-  e.chain = first;
-  first = slot;
+  put(page_of(h), {h, slot});
   ++size_;
   return slot;
 }
@@ -117,15 +145,13 @@ void Table::erase(Slot slot) {
   Entry& e = (*this)[slot];
   common::check(e.queue == Queue::none && !e.is(entry::queued), "an erased entry is in no list");
   if (!e.is(entry::sentinel)) {
-    Slot* at = &head(bucket_of(e.hash));
-    while (*at != slot) at = &(*this)[*at].chain;
-    *at = e.chain;
+    take_out(page_of(e.hash), e.hash, slot);
     --size_;
   }
   if (e.length > kInlineRecord) long_free_.push_back(long_block(e));
   e.length = 0;
   e.flags = 0;
-  e.chain = free_;
+  e.next_free = free_;
   free_ = slot;
 }
 
@@ -146,8 +172,7 @@ void Table::set_record(Slot slot, ByteView bytes) {
     long_free_.pop_back();
   } else {
     block = long_end_++;
-    if (block / kLongChunk == long_chunks_.size())
-      long_chunks_.push_back(std::make_unique<LongRecord[]>(kLongChunk));
+    if (block / kLongChunk == long_chunks_.size()) long_chunks_.push_back(std::make_unique<LongRecord[]>(kLongChunk));
   }
   std::memcpy(long_chunks_[block / kLongChunk][block % kLongChunk].data(), bytes.data(), bytes.size());
   std::memcpy(e.bytes.data(), &block, sizeof block);
@@ -155,7 +180,7 @@ void Table::set_record(Slot slot, ByteView bytes) {
 }
 
 std::size_t Table::memory() const {
-  return chunks_.size() * kChunk * sizeof(Entry) + heads_.size() * sizeof(HeadChunk) +
+  return chunks_.size() * kChunk * sizeof(Entry) + pages_.size() * sizeof(Page) +
          long_chunks_.size() * kLongChunk * sizeof(LongRecord) + long_free_.capacity() * sizeof(std::uint32_t);
 }
 
