@@ -97,10 +97,10 @@ def disk(size="3G"):
 
 
 def repository(directory, packages):
-    """A repository of these .debs, as `apt` takes it from /srv/repo. Later ones go before earlier ones by version."""
+    """A repository of these .debs, {name: path}, as `apt` takes it from /srv/repo; each is called NAME.deb there."""
     os.makedirs(directory, exist_ok=True)
-    for package in packages:
-        shutil.copy(package, directory)
+    for name, path in packages.items():
+        shutil.copy(path, os.path.join(directory, name + ".deb"))
     listing = run(["dpkg-scanpackages", "--multiversion", "."], cwd=directory)
     # What the scanner says on its error stream stands among it.
     text = "\n".join(line for line in listing.splitlines() if not line.startswith("dpkg-scanpackages: "))

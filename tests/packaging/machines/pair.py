@@ -47,7 +47,8 @@ class Pair:
     def offer(self, *versions):
         """A repository in both machines with these packages."""
         known = packages()
-        directory = image.repository(os.path.join(self.directory, "repo"), [known[version] for version in versions])
+        chosen = {version: known[version] for version in versions}
+        directory = image.repository(os.path.join(self.directory, "repo"), chosen)
         for machine in self:
             machine.put_files(directory, "/srv/repo")
 
