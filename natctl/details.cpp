@@ -43,6 +43,10 @@ std::string counter_lines(const Json& counters, std::string_view indentation) {
   return out;
 }
 
+bool is_list_of_objects(const Json& value) {
+  return value.is_array() && !value.empty() && value.front().is_object();
+}
+
 /// Every field but those that have a place of their own, one a line; counters below.
 std::string field_lines(const Json& object, std::string_view indentation) {
   std::string out;
@@ -50,7 +54,16 @@ std::string field_lines(const Json& object, std::string_view indentation) {
     if (name == "name" || name == "counters" || name == "transitions" || name == "instances" ||
         name == "groups")
       continue;
-    out += fmt::format("{}{:<18}  {}\n", indentation, name, value == "" ? "-" : shown(value));
+    if (is_list_of_objects(value)) {
+      out += fmt::format("{}{}\n", indentation, name);
+      for (Json item : value) {
+        const std::string name_of_item = text_of(item, "name");
+        item.erase("name");
+        out += fmt::format("{}  {}: {}\n", indentation, name_of_item, shown(item));
+      }
+    } else {
+      out += fmt::format("{}{:<18}  {}\n", indentation, name, value == "" ? "-" : shown(value));
+    }
   }
   return out + counter_lines(field(object, "counters"), indentation);
 }

@@ -4,72 +4,26 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <nlohmann/json.hpp>
-#include <utility>
 
 #include "syncd/record.hpp"
 
 namespace syncd {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::uint8_t>, 9> kProtocols{{{"icmp", 1},
-                                                                               {"tcp", 6},
-                                                                               {"udp", 17},
-                                                                               {"dccp", 33},
-                                                                               {"gre", 47},
-                                                                               {"esp", 50},
-                                                                               {"icmpv6", 58},
-                                                                               {"sctp", 132},
-                                                                               {"udplite", 136}}};
-
-std::optional<std::uint16_t> port_of(const std::string& word) {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), port);
-  if (error != std::errc{} || end != word.data() + word.size() || port == 0) return std::nullopt;
-  return port;
-}
-
 bool flow_of_peer(const Group& group) {
   return group.role != Role::master;
 }
 
-}  // namespace
-
-// --- the filter
-// -------------------------------------------------------------------------------------------------------
-
-common::Result<FlowFilter> FlowFilter::parse(const std::vector<std::string>& words) {
-  FlowFilter filter;
-  for (const std::string& word : words) {
-    const auto protocol = std::ranges::find(kProtocols, word, &std::pair<std::string_view, std::uint8_t>::first);
-    if (protocol != kProtocols.end()) {
-      filter.protocol_ = protocol->second;
-    } else if (word == "own" || word == "peer") {
-      filter.own_ = word == "own";
-    } else if (const auto port = port_of(word)) {
-      filter.ports_.push_back(*port);
-    } else if (const auto network = common::Prefix::parse(word)) {
-      filter.networks_.push_back(*network);
-    } else {
-      return common::fail(fmt::format("\"{}\" is no protocol, address, prefix, port, \"own\" or \"peer\"", word));
-    }
-  }
-  return filter;
-}
-
-bool FlowFilter::wants(const Flow& flow, bool own) const {
-  if (own_ && *own_ != own) return false;
-  if (protocol_ && *protocol_ != flow.key.protocol) return false;
+bool wants(const common::ConnectionFilter& filter, const Flow& flow, bool own) {
   const Tuple& o = flow.key.original;
-  const std::array addresses{&o.source, &o.destination, &flow.reply.source, &flow.reply.destination};
-  const std::array ports{o.source_port, o.destination_port, flow.reply.source_port, flow.reply.destination_port};
-  const auto has_network = [&](const common::Prefix& network) {
-    return std::ranges::any_of(addresses, [&](const auto* address) { return network.contains(*address); });
-  };
-  const auto has_port = [&](std::uint16_t port) { return std::ranges::find(ports, port) != ports.end(); };
-  return std::ranges::all_of(networks_, has_network) && std::ranges::all_of(ports_, has_port);
+  return filter.own().value_or(own) == own &&
+         filter.wants(
+             flow.key.protocol, std::array{o.source, o.destination, flow.reply.source, flow.reply.destination},
+             std::array{o.source_port, o.destination_port, flow.reply.source_port, flow.reply.destination_port});
 }
+
+}  // namespace
 
 // --- asking
 // -----------------------------------------------------------------------------------------------------------
@@ -85,7 +39,7 @@ bool Inquiries::admit(std::uint64_t client, std::uint64_t id, Actions& out) {
 }
 
 void Inquiries::list(std::uint64_t client, const common::Request& request, Actions& out) {
-  auto filter = FlowFilter::parse(request.arguments);
+  auto filter = common::ConnectionFilter::parse(request.arguments);
   if (!filter) return refuse(client, request.id, filter.error().text, out);
   if (!admit(client, request.id, out)) return;
   waiting_.push_back({.client = client, .id = request.id, .filter = std::move(*filter)});
@@ -135,7 +89,7 @@ void Inquiries::look_at(Inquiry& inquiry) {
   const Group& group = store_.group_of(store_[inquiry.cursor]);
   const bool own = !flow_of_peer(group);
   const Flow flow = decode(store_.table.record(inquiry.cursor));
-  if (!inquiry.filter->wants(flow, own)) return;
+  if (!wants(*inquiry.filter, flow, own)) return;
   if (inquiry.found == kMostListed) {
     inquiry.more = true;
     return;

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "common/address.hpp"
+#include "common/connection_filter.hpp"
 #include "common/result.hpp"
 #include "syncd/engine.hpp"
 #include "syncd/store.hpp"
@@ -19,20 +19,6 @@ inline constexpr std::size_t kInquirySlice = 16384;
 inline constexpr std::size_t kMostListed = 2000;
 /// Inquiries that wait for their answers. More is a mistake, and each holds its lines.
 inline constexpr std::size_t kMostInquiries = 8;
-
-/// Which connections are wanted: each word narrows it.
-class FlowFilter {
- public:
-  /// Words: a protocol ("tcp"), an address or prefix, a port, "own" or "peer".
-  static common::Result<FlowFilter> parse(const std::vector<std::string>& words);
-  bool wants(const Flow& flow, bool own) const;
-
- private:
-  std::optional<std::uint8_t> protocol_;
-  std::vector<common::Prefix> networks_;
-  std::vector<std::uint16_t> ports_;
-  std::optional<bool> own_;
-};
 
 class Inquiries {
  public:
@@ -50,7 +36,7 @@ class Inquiries {
  private:
   struct Inquiry {
     std::uint64_t client = 0, id = 0;
-    std::optional<FlowFilter> filter;  ///< none: forget
+    std::optional<common::ConnectionFilter> filter;  ///< none: forget
     Slot cursor = 0;
     std::size_t found = 0;
     std::string lines;  ///< the JSON of what was found so far

@@ -114,6 +114,12 @@ void add_observing(CLI::App& app, Invocation& into) {
       ->type_name("FILE");
   metrics->add_option("--listen", into.listen, "Serve it over HTTP on a loopback address, such as 127.0.0.1:9781")
       ->type_name("ADDRESS:PORT");
+  add_leaf(app, {"monitor", "What happens on this router, as it happens", Command::monitor}, into);
+  CLI::App* top = add_leaf(app, {"top", "What both routers do at this moment, again and again", Command::top}, into);
+  top->add_option("--interval", into.interval, "From one look to the next")
+      ->type_name("DURATION")
+      ->capture_default_str();
+  top->add_option("--count", into.count, "End after so many looks")->type_name("NUMBER");
   add_leaf(app, {"doctor", "Look for what would make a failover fail, each with its remedy", Command::doctor}, into);
 }
 
@@ -130,8 +136,11 @@ void add_commands(CLI::App& app, Invocation& into) {
       app, {"release", "Let a router have a group back that was switched over", Command::release}, into);
   release->add_option("GROUP", into.group, "Name of the group (default: the only one)");
   CLI::App* show = add_family(app, "show", "Details", kShow, into);
-  add_leaf(*show, {"connections", "The connections that are replicated", Command::show_connections}, into)
-      ->add_option("FILTER", into.filter, "Only those with this protocol, address, prefix, port, or owner (own, peer)");
+  CLI::App* connections =
+      add_leaf(*show, {"connections", "The connections that are replicated", Command::show_connections}, into);
+  connections->add_option("FILTER", into.filter,
+                          "Only those with this protocol, address, prefix, port, or owner (own, peer)");
+  connections->add_flag("--kernel", into.kernel, "Instead all that the kernel's own table holds");
   add_family(app, "sync", "The connections that the two routers share", kSync, into);
   add_family(app, "nat", "The nftables table", kNat, into);
   add_leaf(app, {"check", "Check the configuration file", Command::check}, into);

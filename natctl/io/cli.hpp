@@ -32,6 +32,8 @@ enum class Command {
   config_diff,
   metrics,
   doctor,
+  top,
+  monitor,
   completion,
 };
 
@@ -48,6 +50,9 @@ struct Invocation {
   std::string listen;     ///< metrics are served there
   std::string addresses;  ///< "ifupdown" or "networkd": these instead of the configuration
   std::vector<std::string> filter;  ///< of the connections to show
+  bool kernel = false;  ///< show those of the kernel's table instead of those that are replicated
+  std::string interval = "1s";  ///< top: from one look to the next
+  unsigned count = 0;           ///< top: looks; 0: until it is ended
   std::string script;  ///< completion: what is to be printed
 };
 

@@ -15,7 +15,10 @@
 #include "natctl/io/config_commands.hpp"
 #include "natctl/io/doctor_facts.hpp"
 #include "natctl/io/import_command.hpp"
+#include "natctl/io/kernel_connections.hpp"
+#include "natctl/io/monitor_view.hpp"
 #include "natctl/io/nat_commands.hpp"
+#include "natctl/io/top_view.hpp"
 #include "natctl/report.hpp"
 #include "natctl/ruleset.hpp"
 
@@ -213,7 +216,8 @@ int run_command(const Invocation& invocation) {
     case Command::show_nat:
       return show(invocation, "agent", "status", nat_details);
     case Command::show_connections:
-      return show(invocation, "syncd", "connections", connection_list);
+      return invocation.kernel ? show_kernel_connections(invocation)
+                               : show(invocation, "syncd", "connections", connection_list);
     case Command::show_events:
       return show(invocation, "vrrpd", "status", event_list, events_json);
     case Command::import_files:
@@ -224,6 +228,10 @@ int run_command(const Invocation& invocation) {
       return config_diff(invocation);
     case Command::metrics:
       return run_metrics(invocation, ask_all);
+    case Command::top:
+      return run_top(invocation, ask_all);
+    case Command::monitor:
+      return run_monitor(invocation, ask_all);
     case Command::doctor:
       return run_doctor(invocation);
   }

@@ -33,12 +33,15 @@ TEST_CASE("every command is understood") {
       {{"show", "sync"}, Command::show_sync},
       {{"show", "nat"}, Command::show_nat},
       {{"show", "connections"}, Command::show_connections},
+      {{"show", "connections", "--kernel", "udp"}, Command::show_connections},
       {{"show", "events"}, Command::show_events},
       {{"config", "check"}, Command::check},
       {{"config", "dump"}, Command::config_dump},
       {{"config", "diff"}, Command::config_diff},
       {{"metrics"}, Command::metrics},
       {{"doctor"}, Command::doctor},
+      {{"mon"}, Command::monitor},
+      {{"top", "--interval", "2s", "--count", "3"}, Command::top},
       {{"completion", "bash"}, Command::completion},
   };
   for (const auto& [words, command] : commands) {

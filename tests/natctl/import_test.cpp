@@ -2,12 +2,12 @@
 #include "natctl/import.hpp"
 
 #include <catch2/catch.hpp>
-#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
 #include "common/prng.hpp"
 #include "natctl/ruleset.hpp"
+#include "tests/natctl/golden_file.hpp"
 
 namespace {
 
@@ -40,11 +40,7 @@ std::string said(const Imported& imported) {
 }
 
 void check_golden(const std::string& name, const std::string& text) {
-  const std::string path = kSource + "/tests/natctl/golden/" + name;
-  if (const char* mode = std::getenv("STEADYNAT_GOLDEN"); mode != nullptr && std::string(mode) == "write")
-    std::ofstream(path) << text;
-  INFO(path);
-  CHECK(text == read(path));
+  natctl::test::check_golden(kSource, name, text);
 }
 
 /// The names of the nodes that a file of ours has.

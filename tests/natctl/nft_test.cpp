@@ -2,27 +2,19 @@
 #include "natctl/nft.hpp"
 
 #include <catch2/catch.hpp>
-#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
 #include "tests/natctl/article.hpp"
+#include "tests/natctl/golden_file.hpp"
 
 namespace {
 
 using namespace natctl;
 using namespace natctl::test;
 
-/// Equal to the file, or, with STEADYNAT_GOLDEN=write, made so.
 void check_golden(const std::string& name, const std::string& text) {
-  const std::string path = std::string(STEADYNAT_SOURCE_DIR "/tests/natctl/golden/") + name;
-  if (const char* mode = std::getenv("STEADYNAT_GOLDEN"); mode != nullptr && std::string(mode) == "write")
-    std::ofstream(path) << text;
-  std::ifstream file(path);
-  std::stringstream expected;
-  expected << file.rdbuf();
-  INFO(path);
-  CHECK(text == expected.str());
+  test::check_golden(STEADYNAT_SOURCE_DIR, name, text);
 }
 
 Ruleset rules(const common::Config& config) {

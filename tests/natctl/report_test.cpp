@@ -77,7 +77,8 @@ TEST_CASE("a healthy pair is ready to fail over") {
         "R1  ready to fail over\n"
         "MAIN-GW  MASTER  since 2026-11-22T21:00:00.000Z  term 7@R1\n"
         "  wan        eth0       vrid 1    MASTER      priority 200  10.10.0.101/24\n"
-        "sync  synced with R2  lag 0.2 ms  connections: 6000 own, 0 of the peer, 0 of these in the kernel\n"
+        "sync  synced with R2  lag 0.2 ms\n"
+        "      connections: 6000 own, 0 of the peer, 0 of these in the kernel\n"
         "nat   active  gate open  1 rule\n");
 }
 

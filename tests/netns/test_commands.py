@@ -1,9 +1,15 @@
 """natctl beside a running pair: what it says, on both routers."""
+import fcntl
 import json
 import os
+import pty
 import re
+import select
+import struct
 import subprocess
+import termios
 import threading
+import time
 import urllib.request
 
 from lib.scenario import Lab
@@ -158,6 +164,95 @@ def check_doctor(router):
     router.namespace.sysctl("net.ipv4.ip_forward", 1)
 
 
+def flows_of_conntrack(router, *words):
+    text = router.namespace.run(["conntrack", "-L", *words]).stdout
+    return sorted(re.sub(r"^(\S+ +\d+) \d+", r"\1 T", line) for line in text.splitlines())
+
+
+def check_kernel_connections(router):
+    """The kernel's own table, as conntrack(8) lists it, and words that narrow it."""
+    for protocol, source, port in (("udp", "192.0.2.10", 40001), ("udp", "192.0.2.11", 40002),
+                                   ("tcp", "192.0.2.10", 40003)):
+        state = ["--state", "ESTABLISHED"] if protocol == "tcp" else []
+        router.namespace.run(["conntrack", "-I", "-p", protocol, "-s", source, "-d", "198.51.100.1", "--sport",
+                              str(port), "--dport", "53", "--timeout", "600", "-u", "ASSURED", *state])
+    for words, ours in ((["-s", "192.0.2.10"], ["192.0.2.10"]), (["-p", "udp", "--dport", "53"], ["udp", "53"]),
+                        (["-p", "tcp", "--sport", "40003"], ["40003", "198.51.100.0/24"])):
+        text = router.natctl("show", "connections", "--kernel", *ours).stdout
+        found = sorted(re.sub(r"^(\S+ +\d+ \S+ +\d+) \d+", r"\1 T", line) for line in text.splitlines())
+        # conntrack leaves the family out.
+        found = [re.sub(r"^ipv4 +2 ", "", line) for line in found]
+        require(found == flows_of_conntrack(router, *words) and found,
+                f"show connections --kernel {ours}: {found}, conntrack: {flows_of_conntrack(router, *words)}")
+    listed = json.loads(router.natctl("show", "connections", "--kernel", "192.0.2.0/24", "--json").stdout)
+    require(len(listed["connections"]) == 3, f"as JSON: {listed}")
+    require(router.natctl("show", "connections", "--kernel", "192.0.2.99").stdout == "none\n", "nothing is not none")
+    refused = router.natctl("show", "connections", "--kernel", "own", check=False)
+    require(refused.returncode == 2 and "without --kernel" in refused.stderr, f"own: {refused.stderr}")
+
+
+def check_top(router):
+    """On a terminal a screen, and elsewhere lines."""
+    lines = router.natctl("top", "--count", "2", "--interval", "100ms").stdout.splitlines()
+    require(len(lines) == 2 and all("ready to fail over  MAIN-GW MASTER, peer BACKUP" in line for line in lines),
+            f"top without a terminal: {lines}")
+    looks = [json.loads(line) for line in
+             router.natctl("top", "--count", "2", "--interval", "100ms", "--json").stdout.splitlines()]
+    require(looks[0]["rates"]["seconds"] == 0 < looks[1]["rates"]["seconds"], f"top --json: {looks}")
+    refused = router.natctl("top", "--interval", "1ms", check=False)
+    require(refused.returncode == 2 and "100ms" in refused.stderr, f"a foolish interval: {refused.stderr}")
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    top = subprocess.Popen(router._command("natctl") + ["top"] + router.options(), stdin=slave, stdout=slave,
+                           stderr=slave, env={**os.environ, "TERM": "xterm"}, preexec_fn=router.namespace.enter)
+    os.close(slave)
+    shown = b""
+    try:
+        end = time.monotonic() + 30
+        while b"CONNECTIONS" not in shown and time.monotonic() < end:
+            if select.select([master], [], [], 0.1)[0]:
+                shown += os.read(master, 65536)
+        os.write(master, b"q")
+        wait_until(lambda: top.poll() is not None or drained(master), 30, "q ends top")
+    finally:
+        top.kill()
+        top.wait()
+        os.close(master)
+    for text in (b"ready to fail over", b"MASTER", b"BACKUP", b"CONNECTIONS"):
+        require(text in shown, f"top on a terminal does not show {text}: {shown}")
+    require(top.returncode == 0, f"top ends with {top.returncode}")
+
+
+def check_monitor(router, second):
+    """A change of state while somebody looks on."""
+    path = os.path.join(router.run_dir, "monitor.out")
+    with open(path, "w", encoding="utf-8") as output:
+        monitor = subprocess.Popen(router._command("natctl") + ["monitor"] + router.options(), stdout=output,
+                                   preexec_fn=router.namespace.enter)
+    try:
+        def said(text):
+            with open(path, encoding="utf-8") as file:
+                return text in file.read()
+
+        wait_until(lambda: said("MAIN-GW  is MASTER") and said("Z  ready to fail over"), 30,
+                   "monitor says where things stand")
+        second.stop()
+        wait_until(lambda: said("NOT ready to fail over"), 30, "monitor says that the other router is lost")
+    finally:
+        monitor.terminate()
+        require(monitor.wait(30) == 0, f"monitor ends with {monitor.returncode}")
+
+
+def drained(master):
+    """Reads on, so that nobody waits for us; never true."""
+    if select.select([master], [], [], 0)[0]:
+        try:
+            os.read(master, 65536)
+        except OSError:
+            pass  # the other end is closed
+    return False
+
+
 def test_pair():
     """Status on both routers, metrics by promtool, config, nat check, doctor and completion."""
     lab = Lab()
@@ -168,8 +263,10 @@ def test_pair():
     check_nat(first, other)
     check_completion(first)
     check_doctor(first)
+    check_kernel_connections(first)
+    check_top(first)
     check_monitoring(first.natctl("metrics").stdout)
-    second.stop()
+    check_monitor(first, second)
     wait_until(lambda: first.natctl("status", check=False).returncode == 1, 30, "the loss of the peer shows in status")
     text = first.natctl("metrics").stdout
     promtool(text)
