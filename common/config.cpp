@@ -38,6 +38,16 @@ std::string on_node(const NodeConfig& node, const std::string& interface) {
   return mapped == node.interfaces.end() ? interface : mapped->second;
 }
 
+void resolve_unicast(const Draft& draft, const GroupConfig& group, const NodeConfig& own, InstanceConfig& instance) {
+  const auto given = draft.unicast.find({group.name, instance.name});
+  if (given == draft.unicast.end()) return;
+  for (const auto& [node, address] : given->second)
+    if (node == own.name)
+      instance.unicast->own = address;
+    else
+      instance.unicast->peers.push_back(address);
+}
+
 void resolve_vrrp(const Draft& draft, const NodeConfig& own, Config& config) {
   if (!config.vrrp) return;
   const NodeConfig* peer = find_node(config, config.peer);
@@ -48,24 +58,39 @@ void resolve_vrrp(const Draft& draft, const NodeConfig& own, Config& config) {
       instance.interface = on_node(own, instance.interface);
       const int priority = draft.priority_of(group, &instance, own);
       if (priority != group.priority) instance.priority = priority;
+      resolve_unicast(draft, group, own, instance);
     }
   }
 }
 
-void resolve_match(const NodeConfig& own, TrafficMatch& match) {
-  for (auto* list : {&match.inbound.any, &match.inbound.none, &match.outbound.any, &match.outbound.none})
-    for (std::string& name : *list) name = on_node(own, name);
+void resolve_match(const NodeConfig& own, const Config& config, TrafficMatch& match) {
+  for (auto* list : {&match.inbound.any, &match.inbound.none, &match.outbound.any, &match.outbound.none}) {
+    std::vector<std::string> names;
+    for (const std::string& name : *list)
+      for (std::string& device : config.devices_of(on_node(own, name))) names.push_back(std::move(device));
+    *list = std::move(names);
+  }
+}
+
+/// A rule set for an interface is for those with a virtual MAC on top of it as well: that is where packets to the
+/// virtual router come in.
+std::vector<FirewallInterface> resolve_uses(const NodeConfig& own, const Config& config, const FirewallRuleSet& set) {
+  std::vector<FirewallInterface> uses;
+  for (const FirewallInterface& use : set.interfaces)
+    for (const std::string& device : config.devices_of(on_node(own, use.interface)))
+      uses.push_back({device, use.direction});
+  return uses;
 }
 
 void resolve_rules(const Draft& draft, const NodeConfig& own, Config& config) {
   for (FirewallRuleSet& set : config.firewall) {
-    for (FirewallInterface& use : set.interfaces) use.interface = on_node(own, use.interface);
-    for (FirewallRule& rule : set.rules) resolve_match(own, rule.match);
+    set.interfaces = resolve_uses(own, config, set);
+    for (FirewallRule& rule : set.rules) resolve_match(own, config, rule.match);
   }
   if (!config.nat) return;
   for (auto* list : {&config.nat->source, &config.nat->destination})
     for (NatRule& rule : *list) {
-      resolve_match(own, rule.match);
+      resolve_match(own, config, rule.match);
       rule.hairpin = on_node(own, rule.hairpin);
     }
   for (NatRule& rule : config.nat->source)
@@ -138,6 +163,21 @@ const GroupConfig* Config::group(std::string_view name) const {
 
 bool Config::replicates(std::string_view name) const {
   return sync && (sync->groups.empty() || std::ranges::find(sync->groups, name) != sync->groups.end());
+}
+
+std::vector<Prefix> InstanceConfig::all_addresses() const {
+  std::vector<Prefix> result = virtual_addresses;
+  result.insert(result.end(), excluded_addresses.begin(), excluded_addresses.end());
+  return result;
+}
+
+std::vector<std::string> Config::devices_of(const std::string& interface) const {
+  std::vector<std::string> result{interface};
+  if (!vrrp || interface.empty()) return result;
+  for (const GroupConfig& group : vrrp->groups)
+    for (const InstanceConfig& instance : group.instances)
+      if (instance.interface == interface && !instance.virtual_mac.empty()) result.push_back(instance.virtual_mac);
+  return result;
 }
 
 bool Config::has_table() const {

@@ -50,6 +50,36 @@ struct NodeConfig {
   std::map<std::string, std::string> interfaces;    ///< name in the file -> name on this node
 };
 
+struct HooksConfig {
+  std::string notify, master, backup, fault, stop;  ///< paths; empty: none
+  std::string user;                                 ///< empty: the daemon's own
+  Duration timeout = 30s;
+};
+
+/// Announcements of addresses: gratuitous ARP, unsolicited neighbour advertisements.
+struct GarpConfig {
+  int count = 5;               ///< per address, at once
+  Duration repeat_after = 5s;  ///< once more as many; 0: not
+  Duration refresh = 0s;       ///< one per address again and again; 0: not
+};
+
+/// Adverts to known routers instead of the group address.
+struct UnicastConfig {
+  IpAddress own;                   ///< of this node
+  std::vector<IpAddress> peers;    ///< the only ones that are listened to
+  std::uint8_t minimum_ttl = 255;  ///< less where there are routers in between
+};
+
+/// A route that only the master has. It leaves by the interface of its instance.
+struct RouteConfig {
+  Prefix to;
+  std::optional<IpAddress> via;     ///< none: on link
+  std::optional<IpAddress> source;  ///< that the kernel prefers; with it the route goes when that address goes
+  std::uint32_t metric = 0;         ///< 0: the kernel's default
+  std::uint32_t table = 254;        ///< main
+  bool operator==(const RouteConfig&) const = default;
+};
+
 struct InstanceConfig {
   std::string name;
   std::string interface;  ///< on this node
@@ -63,20 +93,24 @@ struct InstanceConfig {
   bool accept = true;
   std::optional<int> priority;                 ///< of this node; the group's unless given
   std::optional<Duration> advertise_interval;  ///< likewise
+  std::optional<GarpConfig> garp;              ///< likewise
+  std::vector<Prefix> excluded_addresses;      ///< live and die with the others, but adverts do not list them
+  std::vector<RouteConfig> virtual_routes;
+  std::optional<UnicastConfig> unicast;
+  std::string virtual_mac;  ///< name of the interface that has the virtual router's MAC; empty: the interface's own MAC
+  HooksConfig hooks;        ///< of the instance, run before those of the group
 
   Family family() const {
     return virtual_addresses.empty() ? Family::ipv4 : virtual_addresses.front().address.family();
   }
+  /// What its master has, advertised or not.
+  std::vector<Prefix> all_addresses() const;
+  /// Where the addresses are put.
+  const std::string& device() const { return virtual_mac.empty() ? interface : virtual_mac; }
 };
 
 /// RFC 9568 6.1: the router whose own addresses are the virtual ones. It is active from the start.
 inline constexpr int kOwnerPriority = 255;
-
-struct HooksConfig {
-  std::string notify, master, backup, fault, stop;  ///< paths; empty: none
-  std::string user;                                 ///< empty: the daemon's own
-  Duration timeout = 30s;
-};
 
 struct GroupConfig {
   std::string name;
@@ -93,8 +127,7 @@ struct GroupConfig {
   Duration heal_hold = 1s;
   Duration witness_hold = 3s;
   Duration address_lifetime = 2s;   ///< whole seconds, as the kernel counts; renewed eight times as often
-  int garp_count = 5;               ///< gratuitous ARPs per address, at once
-  Duration garp_repeat_after = 5s;  ///< once more as many; 0: not
+  GarpConfig garp;
   std::vector<InstanceConfig> instances;  ///< in the order of the file
   std::vector<Prefix> protects;           ///< several groups only: the inner networks of this group
   HooksConfig hooks;
@@ -103,6 +136,7 @@ struct GroupConfig {
   Duration interval_of(const InstanceConfig& instance) const {
     return instance.advertise_interval.value_or(advertise_interval);
   }
+  const GarpConfig& garp_of(const InstanceConfig& instance) const { return instance.garp ? *instance.garp : garp; }
   /// Its addresses are this router's own.
   bool owns(const InstanceConfig& instance) const { return priority_of(instance) == kOwnerPriority; }
 };
@@ -198,6 +232,8 @@ struct Config {
   /// `sync` covers the group.
   bool replicates(std::string_view name) const;
   bool has_table() const;  ///< natctl agent has something to load
+  /// The interface and those with a virtual MAC on top of it: packets that arrive there arrive by any of them.
+  std::vector<std::string> devices_of(const std::string& interface) const;
 };
 
 struct LoadedConfig {

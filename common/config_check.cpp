@@ -49,6 +49,11 @@ void check_owners(const Draft& draft, Diagnostics& out) {
         out.error(at, fmt::format("vrrp.groups.{}: on {} some instances have priority 255 (the router's own addresses) "
                                   "and others have not; they could not move together",
                                   group.name, node.name));
+      else if (owned != 0 && !std::ranges::all_of(group.instances, &std::string::empty, &InstanceConfig::virtual_mac))
+        out.error(at,
+                  fmt::format("vrrp.groups.{}: priority 255 on {} means that the addresses are its interfaces' own, so "
+                              "that they cannot have a virtual MAC",
+                              group.name, node.name));
       else if (owned != 0 && draft.config.replicates(group.name))
         out.error(at, fmt::format("vrrp.groups.{}: priority 255 on {} means that the addresses are its own and never "
                                   "leave it, so that connections cannot follow them; use 1 to 254",

@@ -116,6 +116,9 @@ InstanceConfig read_instance(const SettingEntry& entry, const std::string& paren
                           {{"3", VrrpVersion::v3}, {"2", VrrpVersion::v2}, {"2+3", VrrpVersion::both}});
   });
   section.path("password_file", instance.password_file);
+  section.with("excluded_addresses",
+               [&](const Reader& r) { read_addresses(r, instance.interface, instance.excluded_addresses, seen); });
+  read_delivery(section, draft, group.name, instance, seen);
   section.boolean("accept", instance.accept);
   section.with("priority", [&](const Reader& r) {
     read_priorities(r, draft, draft.instance_priorities[{group.name, instance.name}]);
@@ -125,6 +128,11 @@ InstanceConfig read_instance(const SettingEntry& entry, const std::string& paren
     read_interval(r, interval);
     if (interval > 0s) instance.advertise_interval = interval;
   });
+  section.with("garp", [&](const Reader& r) {
+    instance.garp = group.garp;
+    read_garp(r, *instance.garp);
+  });
+  section.with("hooks", [&](const Reader& r) { read_hooks(r, instance.hooks); });
   if (const Setting* value = section.find("vrid")) check_vrid(*value, section.name(), instance, seen, out);
   check_version(section, instance, group);
   section.finish();

@@ -18,18 +18,18 @@ const GroupConfig* group_with(const Config& config, const IpAddress& address) {
   if (!config.vrrp) return nullptr;
   for (const GroupConfig& group : config.vrrp->groups)
     for (const InstanceConfig& instance : group.instances)
-      for (const Prefix& each : instance.virtual_addresses)
+      for (const Prefix& each : instance.all_addresses())
         if (each.address == address) return &group;
   return nullptr;
 }
 
 /// Hosts beside the router ask for such an address by ARP, and only virtual ones are answered for.
-const Prefix* beside_a_virtual_address(const Config& config, const AddressRange& range) {
+std::optional<Prefix> beside_a_virtual_address(const Config& config, const AddressRange& range) {
   for (const GroupConfig& group : config.vrrp->groups)
     for (const InstanceConfig& instance : group.instances)
-      for (const Prefix& each : instance.virtual_addresses)
-        if (AddressRange::of(each).overlaps(range)) return &each;
-  return nullptr;
+      for (const Prefix& each : instance.all_addresses())
+        if (AddressRange::of(each).overlaps(range)) return each;
+  return std::nullopt;
 }
 
 /// An address that the outside world knows must move with the group.
@@ -45,7 +45,7 @@ void check_moves(const Reader& reader, const Config& config, const AddressRange&
         fmt::format("{} is no virtual address, so it does not move in a failover: "
                     "connections will break",
                     range.to_string()));
-  } else if (const Prefix* near = beside_a_virtual_address(config, range)) {
+  } else if (const auto near = beside_a_virtual_address(config, range)) {
     reader.warning(
         fmt::format("of {} only what is a virtual address moves in a failover, and the rest is in the "
                     "network of {}: connections will break",
@@ -230,7 +230,7 @@ void read_hairpin(const Reader& reader, Draft& draft, Family family, std::string
   if (draft.config.vrrp)
     for (const GroupConfig& group : draft.config.vrrp->groups)
       for (const InstanceConfig& instance : group.instances)
-        for (const Prefix& each : instance.virtual_addresses)
+        for (const Prefix& each : instance.all_addresses())
           found =
               found || (instance.interface == name && each.address.family() == family && !each.address.is_link_local());
   if (!found) {

@@ -72,11 +72,11 @@ std::vector<Probe> adverts(const Config& config) {
   if (!config.vrrp) return probes;
   for (const GroupConfig& group : config.vrrp->groups)
     for (const InstanceConfig& instance : group.instances) {
-      const bool v6 =
-          std::ranges::any_of(instance.virtual_addresses, [](const Prefix& each) { return !each.address.is_v4(); });
-      const Family family = v6 ? Family::ipv6 : Family::ipv4;
-      probes.push_back(
-          {"the adverts of VRRP", instance.interface, protocols::vrrp, {}, v6 ? v6_group : v4_group, 0, 0, family});
+      const Family family = instance.family();
+      const bool v6 = family == Family::ipv6;
+      std::optional<IpAddress> to = v6 ? v6_group : v4_group;
+      if (instance.unicast) to.reset();  // differs by node
+      probes.push_back({"the adverts of VRRP", instance.interface, protocols::vrrp, {}, to, 0, 0, family});
       if (v6)
         for (const std::uint8_t type : {135, 136})
           probes.push_back({"neighbour discovery", instance.interface, protocols::icmpv6, {}, {}, 0, type, family});

@@ -21,7 +21,9 @@ struct Draft {
   std::map<std::string, Position> node_at, group_at, set_at;
   using Priorities = std::map<std::string, int>;  ///< by node
   std::map<std::string, Priorities> group_priorities;
-  std::map<std::pair<std::string, std::string>, Priorities> instance_priorities;  ///< by group and instance
+  using InstanceName = std::pair<std::string, std::string>;  ///< of the group, and its own
+  std::map<InstanceName, Priorities> instance_priorities;
+  std::map<InstanceName, std::map<std::string, IpAddress>> unicast;    ///< by node
   std::map<std::string, IpAddress> sync_address;                       ///< by node; for the only link
   std::set<std::string> sync_address_given;  ///< nodes that have the key, right or wrong
   struct InterfaceUse {
@@ -67,11 +69,18 @@ Config resolve(const Draft& draft, std::string_view node);
 
 /// What must differ between all instances of the file.
 struct SeenInstances {
+  std::map<std::string, Position> devices;                                      ///< interfaces with a virtual MAC
+  std::map<std::tuple<std::uint32_t, Prefix, std::uint32_t>, Position> routes;  ///< table, destination, metric
   std::map<std::tuple<std::string, int, Family>, Position> vrids;   ///< interface, VRID, family
   std::map<std::pair<std::string, IpAddress>, Position> addresses;  ///< interface (only of link-local ones), address
 };
 void read_instances(const Reader& reader, Draft& draft, GroupConfig& group, SeenInstances& seen);
 void read_interval(const Reader& reader, Duration& into);
+void read_hooks(const Reader& reader, HooksConfig& hooks);
+void read_garp(const Reader& reader, GarpConfig& garp);
+/// Unicast, virtual MAC and routes, once the addresses are read.
+void read_delivery(Section& section, Draft& draft, const std::string& group, InstanceConfig& instance,
+                   SeenInstances& seen);
 /// A priority for each node, or for some.
 void read_priorities(const Reader& reader, const Draft& draft, Draft::Priorities& into);
 

@@ -14,27 +14,6 @@ constexpr Duration kLongestInterval = 4095 * kCentisecond;
 /// Beyond this a wait is a mistake rather than a wish; it also keeps sums of durations far from overflow.
 constexpr Duration kLongestWait = std::chrono::hours(1);
 
-void read_hooks(const Reader& reader, HooksConfig& hooks) {
-  Section section(reader.value, reader.name, reader.out);
-  section.path("notify", hooks.notify);
-  section.path("master", hooks.master);
-  section.path("backup", hooks.backup);
-  section.path("fault", hooks.fault);
-  section.path("stop", hooks.stop);
-  section.text("user", hooks.user);
-  section.duration("timeout", hooks.timeout, 100ms, kLongestWait);
-  section.finish();
-}
-
-void read_garp(const Reader& reader, GroupConfig& group) {
-  // Switches learn from one; a hundred per address would be a storm.
-  constexpr int kMostGarps = 100;
-  Section section(reader.value, reader.name, reader.out);
-  section.integer("count", group.garp_count, 1, kMostGarps);
-  section.duration("repeat_after", group.garp_repeat_after, 0s, kLongestWait);
-  section.finish();
-}
-
 void read_preempt_without_sync(const Reader& reader, GroupConfig& group) {
   if (reader.value.text == "never") {
     group.preempt_without_sync = PreemptWithoutSync::never;
@@ -80,7 +59,7 @@ void read_group(const SettingEntry& entry, const std::string& parent, Draft& dra
   Section section(entry.value, fmt::format("{}.{}", parent, printable(entry.key)), out);
   section.with("priority", [&](const Reader& r) { read_priorities(r, draft, draft.group_priorities[group.name]); });
   read_timing(section, group);
-  section.with("garp", [&](const Reader& r) { read_garp(r, group); });
+  section.with("garp", [&](const Reader& r) { read_garp(r, group.garp); });
   section.with_required("instances", [&](const Reader& r) { read_instances(r, draft, group, seen); });
   section.with("protects", [&](const Reader& r) {
     for (const Setting& item : r.list()) {
@@ -96,6 +75,28 @@ void read_group(const SettingEntry& entry, const std::string& parent, Draft& dra
 }
 
 }  // namespace
+
+void read_hooks(const Reader& reader, HooksConfig& hooks) {
+  Section section(reader.value, reader.name, reader.out);
+  section.path("notify", hooks.notify);
+  section.path("master", hooks.master);
+  section.path("backup", hooks.backup);
+  section.path("fault", hooks.fault);
+  section.path("stop", hooks.stop);
+  section.text("user", hooks.user);
+  section.duration("timeout", hooks.timeout, 100ms, kLongestWait);
+  section.finish();
+}
+
+void read_garp(const Reader& reader, GarpConfig& garp) {
+  // Switches learn from one; a hundred per address would be a storm.
+  constexpr int kMostGarps = 100;
+  Section section(reader.value, reader.name, reader.out);
+  section.integer("count", garp.count, 1, kMostGarps);
+  section.duration("repeat_after", garp.repeat_after, 0s, kLongestWait);
+  section.duration("refresh", garp.refresh, 0s, kLongestWait);
+  section.finish();
+}
 
 void read_interval(const Reader& reader, Duration& into) {
   if (reader.duration(into, kCentisecond, kLongestInterval) && into % kCentisecond != 0s)

@@ -175,18 +175,87 @@ Json firewall_json(const std::vector<common::FirewallRuleSet>& sets) {
   return out;
 }
 
+std::string word(common::Checksum checksum) {
+  switch (checksum) {
+    case common::Checksum::automatic:
+      return "auto";
+    case common::Checksum::rfc5798:
+      return "rfc5798";
+    case common::Checksum::rfc9568:
+      return "rfc9568";
+  }
+  return "";
+}
+
+std::string word(common::VrrpVersion version) {
+  switch (version) {
+    case common::VrrpVersion::v2:
+      return "2";
+    case common::VrrpVersion::v3:
+      return "3";
+    case common::VrrpVersion::both:
+      return "2+3";
+  }
+  return "";
+}
+
+Json garp_json(const common::GarpConfig& garp) {
+  return {{"count", garp.count},
+          {"repeat_after", common::to_string(garp.repeat_after)},
+          {"refresh", common::to_string(garp.refresh)}};
+}
+
+Json hooks_json(const common::HooksConfig& hooks) {
+  return {{"notify", hooks.notify},
+          {"master", hooks.master},
+          {"backup", hooks.backup},
+          {"fault", hooks.fault},
+          {"stop", hooks.stop},
+          {"user", hooks.user},
+          {"timeout", common::to_string(hooks.timeout)}};
+}
+
+Json route_json(const common::RouteConfig& route) {
+  Json out{{"to", route.to.to_string()}};
+  if (route.via) out["via"] = route.via->to_string();
+  if (route.source) out["source"] = route.source->to_string();
+  if (route.metric != 0) out["metric"] = route.metric;
+  out["table"] = route.table;
+  return out;
+}
+
+Json instance_json(const common::GroupConfig& group, const common::InstanceConfig& instance) {
+  const auto text = [](const auto& each) { return each.to_string(); };
+  Json out{{"interface", instance.interface},
+           {"vrid", instance.vrid},
+           {"virtual_addresses", list_of(instance.virtual_addresses, text)},
+           {"excluded_addresses", list_of(instance.excluded_addresses, text)},
+           {"version", word(instance.version)},
+           {"checksum", word(instance.checksum)},
+           {"password_file", instance.password_file},
+           {"accept", instance.accept},
+           {"priority", group.priority_of(instance)},
+           {"advertise_interval", common::to_string(group.interval_of(instance))},
+           {"virtual_mac", instance.virtual_mac},
+           {"virtual_routes", list_of(instance.virtual_routes, route_json)},
+           {"garp", garp_json(group.garp_of(instance))},
+           {"hooks", hooks_json(instance.hooks)}};
+  if (instance.unicast)
+    out["unicast"] = {{"own", instance.unicast->own.to_string()},
+                      {"peers", list_of(instance.unicast->peers, text)},
+                      {"minimum_ttl", instance.unicast->minimum_ttl}};
+  return out;
+}
+
 Json group_json(const common::GroupConfig& group) {
   Json instances = Json::object();
-  for (const auto& instance : group.instances)
-    instances[instance.name] = {
-        {"interface", instance.interface},
-        {"vrid", instance.vrid},
-        {"virtual_addresses", list_of(instance.virtual_addresses, [](const auto& each) { return each.to_string(); })}};
+  for (const auto& instance : group.instances) instances[instance.name] = instance_json(group, instance);
   return {{"priority", group.priority},
           {"peer_priority", group.peer_priority},
           {"advertise_interval", common::to_string(group.advertise_interval)},
           {"preempt", group.preempt},
           {"preempt_delay", common::to_string(group.preempt_delay)},
+          {"startup_delay", common::to_string(group.startup_delay)},
           {"preempt_without_sync", group.preempt_without_sync == common::PreemptWithoutSync::never
                                        ? "never"
                                        : common::to_string(group.preempt_without_sync_after)},
@@ -195,16 +264,9 @@ Json group_json(const common::GroupConfig& group) {
           {"heal_hold", common::to_string(group.heal_hold)},
           {"witness_hold", common::to_string(group.witness_hold)},
           {"address_lifetime", common::to_string(group.address_lifetime)},
-          {"garp", {{"count", group.garp_count}, {"repeat_after", common::to_string(group.garp_repeat_after)}}},
+          {"garp", garp_json(group.garp)},
           {"protects", list_of(group.protects, [](const auto& each) { return each.to_string(); })},
-          {"hooks",
-           {{"notify", group.hooks.notify},
-            {"master", group.hooks.master},
-            {"backup", group.hooks.backup},
-            {"fault", group.hooks.fault},
-            {"stop", group.hooks.stop},
-            {"user", group.hooks.user},
-            {"timeout", common::to_string(group.hooks.timeout)}}},
+          {"hooks", hooks_json(group.hooks)},
           {"instances", std::move(instances)}};
 }
 

@@ -55,7 +55,7 @@ bool is_virtual(const Config& config, const AddressRange& range) {
   if (!config.vrrp || !range.single()) return false;
   for (const auto& group : config.vrrp->groups)
     for (const auto& instance : group.instances)
-      for (const auto& mine : instance.virtual_addresses)
+      for (const auto& mine : instance.all_addresses())
         if (mine.address == range.first) return true;
   return false;
 }
@@ -65,7 +65,7 @@ std::optional<common::IpAddress> virtual_address_on(const Config& config, const 
   if (config.vrrp)
     for (const auto& group : config.vrrp->groups)
       for (const auto& instance : group.instances)
-        for (const auto& each : instance.virtual_addresses)
+        for (const auto& each : instance.all_addresses())
           if (instance.interface == interface && each.address.family() == family && !each.address.is_link_local())
             return each.address;
   return std::nullopt;
@@ -133,7 +133,7 @@ Status NatMaker::hairpin(const Translation& rule, const std::string& interface, 
   out_.hairpins.push_back({.label = rule.label, .interface = interface, .match = served, .to = *address});
   if (rule.match.inbound.matches(interface)) return {};
   Translation inner = rule;
-  inner.match.inbound = {{interface}, {}};
+  inner.match.inbound = {config_.devices_of(interface), {}};
   out_.destination_nat.push_back(std::move(inner));
   return {};
 }
@@ -170,7 +170,7 @@ Status NatMaker::one_to_one(const common::StaticNatRule& rule) {
     return fail("nat " + out.label + ": mixes IPv4 and IPv6 addresses");
   out.match.family = rule.inside.family();
   Translation in = out;
-  out.match.outbound = in.match.inbound = {{rule.interface}, {}};
+  out.match.outbound = in.match.inbound = {config_.devices_of(rule.interface), {}};
   out.match.source = AddressSet::of(rule.inside);
   in.match.destination = AddressSet::of(rule.outside);
   out.to = rule.outside;
@@ -235,7 +235,7 @@ Coverage coverage(const Config& config, const common::GroupConfig& group, const 
   result.group = group.name;
   result.protects = group.protects;
   for (const auto& instance : group.instances)
-    for (const auto& each : instance.virtual_addresses) result.addresses.push_back(AddressRange::of(each.address));
+    for (const auto& each : instance.all_addresses()) result.addresses.push_back(AddressRange::of(each.address));
   for (const Translation& rule : rules.source_nat) {
     if (rule.group != group.name || rule.exclude) continue;
     // A virtual address of another group is stopped by that group's gate alone.
@@ -287,7 +287,7 @@ std::vector<AddressRange> not_accepted(const Config& config) {
   for (const auto& group : config.vrrp->groups)
     for (const auto& instance : group.instances)
       if (!instance.accept && !group.owns(instance))
-        for (const auto& each : instance.virtual_addresses) result.push_back(AddressRange::of(each.address));
+        for (const auto& each : instance.all_addresses()) result.push_back(AddressRange::of(each.address));
   return result;
 }
 

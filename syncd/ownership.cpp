@@ -38,7 +38,7 @@ void Ownership::configure(const common::Config& config, const std::vector<std::s
     cover.group = group_numbers[i];
     for (const auto& network : groups[i].protects) cover.networks.push_back(common::AddressRange::of(network));
     for (const auto& instance : groups[i].instances)
-      for (const auto& prefix : instance.virtual_addresses) cover.addresses.push_back(prefix.address);
+      for (const auto& prefix : instance.all_addresses()) cover.addresses.push_back(prefix.address);
     if (config.nat) add_translated(*config.nat, groups[i].name, cover);
     cover.networks = common::merged(std::move(cover.networks));
     virtual_.insert(virtual_.end(), cover.addresses.begin(), cover.addresses.end());

@@ -43,6 +43,7 @@ struct LinkChanged {
   common::MacAddress mac;
   common::IpAddress link_local;              ///< that of our IPv6 adverts; unspecified: none that is usable yet
   std::vector<common::IpAddress> addresses;  ///< all of its own, of both families
+  std::string trouble;                       ///< why it cannot be used although it is there: one sentence, or empty
 };
 /// A connection was accepted. `role_allowed`: SO_PEERCRED permits it to be a participant.
 struct ClientConnected {
@@ -81,7 +82,8 @@ struct SendAdvert {
   std::string interface;
   common::IpAddress source;  ///< the interface's primary or link-local address
   common::Bytes payload;
-  common::IpAddress destination;  ///< 224.0.0.18 or ff02::12
+  common::IpAddress destination;  ///< 224.0.0.18, ff02::12, or a unicast peer
+  std::string device;             ///< the interface whose MAC it is sent with; empty: `interface` itself
   bool operator==(const SendAdvert&) const = default;
 };
 /// Adds the address, or renews its lifetime. The shell remembers that it is ours, also across a crash.
@@ -96,6 +98,24 @@ struct RemoveAddress {
   std::string interface;
   common::Prefix address;
   bool operator==(const RemoveAddress&) const = default;
+};
+/// The interface with a virtual MAC goes up or down. It exists as long as the configuration names it.
+struct SetDevice {
+  std::string device;
+  bool up = false;
+  bool operator==(const SetDevice&) const = default;
+};
+/// Adds the route, or renews its lifetime (IPv6 only: the kernel knows none for IPv4).
+struct AddRoute {
+  std::string device;
+  common::RouteConfig route;
+  std::chrono::seconds lifetime{};
+  bool operator==(const AddRoute&) const = default;
+};
+struct RemoveRoute {
+  std::string device;
+  common::RouteConfig route;
+  bool operator==(const RemoveRoute&) const = default;
 };
 /// One gratuitous ARP (or unsolicited neighbour advertisement) for the address.
 struct Announce {
@@ -131,8 +151,8 @@ struct StoreTerm {
 };
 using common::Finished;
 using common::Log;
-using Action = std::variant<SendAdvert, AddAddress, RemoveAddress, Announce, SendMessage, CloseClient,
-                            RunHook, StoreTerm, Log, Finished>;
+using Action = std::variant<SendAdvert, AddAddress, RemoveAddress, SetDevice, AddRoute, RemoveRoute, Announce,
+                            SendMessage, CloseClient, RunHook, StoreTerm, Log, Finished>;
 using Actions = std::vector<Action>;
 
 /// One line, for traces of the simulation and the debug log.

@@ -27,8 +27,7 @@ Group::Group(common::GroupConfig config, GroupSettings settings, Inherited inher
     term_ = mastered_ = std::move(inherited.term);
   else
     ++counters_["term_refused"];
-  for (const common::InstanceConfig& instance : config_.instances)
-    members_.emplace_back(instance, config_.interval_of(instance), config_.owns(instance));
+  for (const common::InstanceConfig& instance : config_.instances) members_.emplace_back(instance, config_);
   timers_.set(Timer::start, now + kFirstLook);
 }
 
@@ -163,9 +162,7 @@ void Group::on_address_result(const AddressResult& result, Context& ctx) {
   constexpr int kExists = 17;  // EEXIST: it is there, which is what was asked for
   if (!result.added || result.code == 0 || result.code == kExists) return;
   for (const Instance& member : members_) {
-    const auto& ours = member.config().virtual_addresses;
-    if (member.config().interface != result.interface) continue;
-    if (std::find(ours.begin(), ours.end(), result.address) == ours.end()) continue;
+    if (!member.presence().has(result.interface, result.address)) continue;
     // Not a fault by itself: an interface that is gone says so with LinkChanged, and the renewal tries again soon.
     if (counters_["address_failed"]++ == 0)
       log(Log::Level::error, "address_failed",
@@ -195,6 +192,7 @@ void Group::on_overslept(common::Duration lateness, Context& ctx) {
 void Group::on_tick(Context& ctx) {
   for (Instance& member : members_)
     if (member.advert_at() && *member.advert_at() <= ctx.now) member.advertise(priority(member, ctx), ctx.now, ctx.out);
+  for (Instance& member : members_) member.presence().tick(ctx.now, stage_ == Stage::master, ctx.out);
   expire_timers(ctx);
   review(ctx);
 }
@@ -202,12 +200,6 @@ void Group::on_tick(Context& ctx) {
 void Group::expire_timers(Context& ctx) {
   while (const auto timer = timers_.take_expired(ctx.now)) {
     switch (*timer) {
-      case Timer::renew:
-        add_addresses(ctx);
-        break;
-      case Timer::garp:
-        if (stage_ == Stage::master) announce(ctx);
-        break;
       case Timer::ticket:
         reply(false, "the other router did not take over in time; see `natctl status` on both", ctx);
         requesting_ = by_operator_ = false;
@@ -259,7 +251,7 @@ void Group::stop(Context& ctx) {
 void Group::reconfigure(common::GroupConfig config, GroupSettings settings, Context& ctx) {
   config_ = std::move(config);
   settings_ = std::move(settings);
-  for (Instance& member : members_) member.set_interval(config_.interval_of(member.config()));
+  for (std::size_t i = 0; i < members_.size(); ++i) members_[i].reconfigure(config_.instances[i], config_);
   review(ctx);
 }
 
@@ -450,7 +442,8 @@ void Group::store(Context& ctx) const {
 common::Deadline Group::deadline() const {
   common::Deadline result = timers_.next();
   if (masters())
-    for (const Instance& member : members_) result = common::earliest(result, member.advert_at());
+    for (const Instance& member : members_)
+      result = common::earliest(result, common::earliest(member.advert_at(), member.presence().deadline()));
   return result;
 }
 

@@ -111,8 +111,6 @@ class Group {
     gate,
     shut,
     drain,
-    renew,
-    garp,
     doubt,
     quiet,
     refuse,
@@ -186,8 +184,8 @@ class Group {
   void shut(const std::string& cause, Context& ctx);
   void begin_departure(Context& ctx);
   void begin_drain(Context& ctx);
-  void add_addresses(Context& ctx);
-  void remove_addresses(Context& ctx);
+  void appear(Context& ctx);
+  void withdraw(Context& ctx);
   void announce(Context& ctx);
   bool all_answered() const;
   bool all_good(const Context& ctx) const;

@@ -218,7 +218,7 @@ std::string Group::why_not_requested(const Context& ctx) const {
 void Group::forget_inherited_addresses(Context& ctx) {
   if (!inherited_addresses_) return;
   inherited_addresses_ = false;
-  remove_addresses(ctx);
+  withdraw(ctx);
 }
 
 }  // namespace vrrpd

@@ -22,8 +22,6 @@ constexpr common::Duration kFirstBackoff = std::chrono::seconds(1);
 constexpr common::Duration kLongestBackoff = std::chrono::seconds(8);
 /// Flows that the peer has not acknowledged: beyond this a drain of kDrainTime is not likely to succeed.
 constexpr std::uint64_t kMostBacklog = 2000;
-/// How often within their lifetime addresses are renewed: seven renewals may fail before one vanishes.
-constexpr int kRenewals = 8;
 /// How long an operator's request may take, the backoff of a refused handover included.
 constexpr common::Duration kTicketTime = std::chrono::seconds(10);
 
@@ -109,10 +107,9 @@ void Group::review_claiming(Context& ctx) {
 void Group::enter_master(Stage from, const std::string& cause, Context& ctx) {
   if (from == Stage::claiming) {
     live_ = true;
-    add_addresses(ctx);
+    appear(ctx);
     mark("addresses", ctx);
     announce(ctx);
-    if (config_.garp_repeat_after > common::Duration{}) timers_.set(Timer::garp, ctx.now + config_.garp_repeat_after);
     mark("announced", ctx);
     return;  // review_master() opens the gate
   }
@@ -375,13 +372,12 @@ void Group::review_departure(Context& ctx) {
 }
 
 void Group::end_mastery(Stage from, Farewell farewell, Context& ctx) {
-  for (const Timer timer : {Timer::prepare, Timer::gate, Timer::drain, Timer::renew, Timer::garp, Timer::doubt,
-                            Timer::quiet, Timer::refuse})
+  for (const Timer timer : {Timer::prepare, Timer::gate, Timer::drain, Timer::doubt, Timer::quiet, Timer::refuse})
     timers_.stop(timer);
   const bool shut_already = from == Stage::handing_over || from == Stage::leaving || from == Stage::doubting;
   if (!shut_already) shut("not master any more", ctx);
   // Before the priority 0 and the report that name a successor: for no moment shall two answer for one address.
-  if (live_) remove_addresses(ctx);
+  if (live_) withdraw(ctx);
   live_ = opened_ = false;
   if (farewell == Farewell::priority_zero)
     for (Instance& member : members_) member.say_goodbye(ctx.out);
@@ -398,29 +394,20 @@ void Group::end_mastery(Stage from, Farewell farewell, Context& ctx) {
 
 // --- addresses -----------------------------------------------------------------------------------------------------
 
-/// Also the renewal: the lifetime makes the kernel drop the address when nobody renews it any more.
-void Group::add_addresses(Context& ctx) {
-  if (owner()) return;  // the addresses of this router are the operating system's business
-  const auto lifetime = std::chrono::duration_cast<std::chrono::seconds>(config_.address_lifetime);
-  for (const Instance& member : members_)
-    for (const common::Prefix& address : member.config().virtual_addresses)
-      ctx.out.push_back(AddAddress{member.config().interface, address, lifetime});
-  timers_.set(Timer::renew, ctx.now + config_.address_lifetime / kRenewals);
+void Group::appear(Context& ctx) {
+  const auto count = static_cast<common::Duration::rep>(members_.size());
+  for (common::Duration::rep i = 0; i < count; ++i)
+    members_[static_cast<std::size_t>(i)].presence().appear(
+        ctx.now, config_.address_lifetime / kRenewals * (i + 1) / count, ctx.out);
 }
 
-void Group::remove_addresses(Context& ctx) {
-  if (owner()) return;
-  for (const Instance& member : members_)
-    for (const common::Prefix& address : member.config().virtual_addresses)
-      ctx.out.push_back(RemoveAddress{member.config().interface, address});
+void Group::withdraw(Context& ctx) {
+  for (Instance& member : members_) member.presence().withdraw(ctx.out);
 }
 
 void Group::announce(Context& ctx) {
   announced_at_ = ctx.now;
-  for (int i = 0; i < config_.garp_count; ++i)
-    for (const Instance& member : members_)
-      for (const common::Prefix& address : member.config().virtual_addresses)
-        ctx.out.push_back(Announce{member.config().interface, address.address});
+  for (Instance& member : members_) member.presence().announce(ctx.now, ctx.out);
 }
 
 }  // namespace vrrpd

@@ -144,32 +144,38 @@ void Group::tell(const std::string& cause, bool with_hooks, Context& ctx) {
   if (with_hooks) run_hooks(ctx);
 }
 
-void Group::run_hooks(Context& ctx) {
-  const common::HooksConfig& hooks = config_.hooks;
-  std::string word;
-  const std::string* special = nullptr;
-  switch (public_state()) {
+namespace {
+
+/// What keepalived calls the state, and the hook that is for it alone.
+std::pair<std::string, std::string> hook_of(GroupState state, const common::HooksConfig& hooks) {
+  switch (state) {
     case GroupState::initialize:
-      word = "STOP";
-      special = &hooks.stop;
-      break;
+      return {"STOP", hooks.stop};
     case GroupState::backup:
-      word = "BACKUP";
-      special = &hooks.backup;
-      break;
+      return {"BACKUP", hooks.backup};
     case GroupState::master:
-      word = "MASTER";
-      special = &hooks.master;
-      break;
+      return {"MASTER", hooks.master};
     case GroupState::fault:
-      word = "FAULT";
-      special = &hooks.fault;
       break;
   }
-  for (const std::string* path : {special, &hooks.notify})
-    if (!path->empty())
-      ctx.hooks.push_back(
-          RunHook{*path, {"GROUP", name(), word, std::to_string(priority(ctx))}, hooks.user, hooks.timeout});
+  return {"FAULT", hooks.fault};
+}
+
+}  // namespace
+
+void Group::run_hooks(Context& ctx) {
+  const auto run = [&](const common::HooksConfig& hooks, std::string kind, const std::string& its_name,
+                       int its_priority) {
+    const auto [word, special] = hook_of(public_state(), hooks);
+    for (const std::string& path : {special, hooks.notify})
+      if (!path.empty())
+        ctx.hooks.push_back(
+            RunHook{path, {kind, its_name, word, std::to_string(its_priority)}, hooks.user, hooks.timeout});
+  };
+  // In keepalived's order: the members, and then the group as a whole.
+  for (const Instance& member : members_)
+    run(member.config().hooks, "INSTANCE", member.config().name, priority(member, ctx));
+  run(config_.hooks, "GROUP", name(), priority(ctx));
 }
 
 }  // namespace vrrpd

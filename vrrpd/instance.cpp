@@ -35,11 +35,12 @@ common::Duration as_said(common::Duration interval, Version version) {
 
 }  // namespace
 
-Instance::Instance(common::InstanceConfig config, common::Duration interval, bool owner)
+Instance::Instance(common::InstanceConfig config, const common::GroupConfig& group)
     : config_(std::move(config)),
-      owner_(owner),
-      interval_(interval),
-      active_interval_(interval),
+      owner_(group.owns(config_)),
+      presence_(config_, {group.garp_of(config_), group.address_lifetime, owner_}),
+      interval_(group.interval_of(config_)),
+      active_interval_(interval_),
       addresses_(listed(config_)),
       active_version_(first_version(config_.version)),
       heard_version_(active_version_),
@@ -49,8 +50,18 @@ void Instance::on_link(const LinkChanged& link) {
   link_ = link;
 }
 
+void Instance::reconfigure(const common::InstanceConfig& config, const common::GroupConfig& group) {
+  config_ = config;
+  interval_ = group.interval_of(config_);
+  presence_.reconfigure({group.garp_of(config_), group.address_lifetime, owner_});
+}
+
 common::IpAddress Instance::source() const {
   if (!link_) return {};
+  if (config_.unicast) {
+    const bool there = std::ranges::find(link_->addresses, config_.unicast->own) != link_->addresses.end();
+    return there ? config_.unicast->own : common::IpAddress();
+  }
   return v6() ? link_->link_local : link_->primary;
 }
 
@@ -61,13 +72,18 @@ bool Instance::owns_addresses() const {
 }
 
 bool Instance::usable() const {
-  return link_ && link_->exists && link_->running && !source().is_unspecified() && (!owner_ || owns_addresses());
+  return link_ && link_->exists && link_->running && link_->trouble.empty() && !source().is_unspecified() &&
+         (!owner_ || owns_addresses());
 }
 
 std::string Instance::trouble() const {
   if (!link_) return fmt::format("interface {} has not been looked at yet", config_.interface);
   if (!link_->exists) return fmt::format("interface {} does not exist", config_.interface);
   if (!link_->running) return fmt::format("interface {} has no carrier or is down", config_.interface);
+  if (!link_->trouble.empty()) return link_->trouble;
+  if (source().is_unspecified() && config_.unicast)
+    return fmt::format("interface {} does not have {}, its unicast address", config_.interface,
+                       config_.unicast->own.to_string());
   if (source().is_unspecified())
     return fmt::format("interface {} has no {}address of its own", config_.interface, v6() ? "link-local IPv6 " : "");
   if (owner_ && !owns_addresses())
@@ -83,7 +99,23 @@ Acceptance Instance::acceptance() const {
   accepted.v3 = config_.version != common::VrrpVersion::v2;
   if (!accepted.v3) accepted.v2_interval = interval_;
   accepted.password = config_.password;
+  if (config_.unicast) accepted.lowest_ttl = config_.unicast->minimum_ttl;
   return accepted;
+}
+
+/// Unicast is from known routers only, and an advert of the other kind is not meant for us: who could send one from
+/// afar could not join the link's group.
+bool Instance::from_stranger(const AdvertReceived& packet) {
+  const bool multicast = packet.destination.is_multicast();
+  if (multicast == config_.unicast.has_value()) {
+    count("drop_destination");
+    return true;
+  }
+  if (!config_.unicast) return false;
+  const auto& peers = config_.unicast->peers;
+  if (std::ranges::find(peers, packet.source) != peers.end()) return false;
+  count("drop_source");
+  return true;
 }
 
 /// RFC 9568 8.4.1: who hears both versions from one router ignores version 2.
@@ -108,6 +140,7 @@ std::optional<Heard> Instance::receive(const AdvertReceived& packet, int priorit
     count("drop_own");
     return std::nullopt;
   }
+  if (from_stranger(packet)) return std::nullopt;
   const Advert& advert = decoded->advert;
   if (spoken_twice(advert, packet.source, now)) {
     count("ignored_v2");
@@ -235,12 +268,17 @@ void Instance::say_goodbye(Actions& out) {
 }
 
 void Instance::send(int priority, Actions& out) {
-  const common::IpAddress from = source(), to = vrrp_multicast(config_.family());
+  const common::IpAddress from = source();
+  // From the virtual MAC (7.2) once we answer for it, and not before: the switches would bring here what the old
+  // master still takes, or what nobody takes yet.
+  const std::string device = presence_.live() ? config_.virtual_mac : std::string();
+  const std::vector<common::IpAddress> group{vrrp_multicast(config_.family())};
   for (const Version version : {Version::v3, Version::v2}) {
     const auto other = version == Version::v3 ? common::VrrpVersion::v2 : common::VrrpVersion::v3;
     if (config_.version == other) continue;
     const Advert advert{config_.vrid, static_cast<std::uint8_t>(priority), interval_, addresses_, version};
-    out.push_back(SendAdvert{config_.interface, from, encode(advert, from, to, form_, config_.password), to});
+    for (const common::IpAddress& to : config_.unicast ? config_.unicast->peers : group)
+      out.push_back(SendAdvert{config_.interface, from, encode(advert, from, to, form_, config_.password), to, device});
   }
 }
 

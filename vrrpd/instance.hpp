@@ -11,6 +11,7 @@
 #include "common/time.hpp"
 #include "vrrpd/advert.hpp"
 #include "vrrpd/engine.hpp"
+#include "vrrpd/presence.hpp"
 #include "vrrpd/status.hpp"
 
 namespace vrrpd {
@@ -33,8 +34,8 @@ struct Heard {
 
 class Instance {
  public:
-  /// `owner`: the addresses are this router's own (6.1, priority 255).
-  Instance(common::InstanceConfig config, common::Duration interval, bool owner = false);
+  /// As a member of this group.
+  Instance(common::InstanceConfig config, const common::GroupConfig& group);
 
   // --- the interface
   void on_link(const LinkChanged& link);
@@ -69,14 +70,18 @@ class Instance {
   common::Duration skew(int priority) const;
   common::Duration down_interval(int priority) const { return 3 * active_interval_ + skew(priority); }
 
+  /// Addresses, routes and their announcements.
+  Presence& presence() { return presence_; }
+  const Presence& presence() const { return presence_; }
+
   // --- sending
   void advertise(int priority, common::Time now, Actions& out);
   /// 6.4.3: a lower router is answered at once, so that it, and the bridges, know better. Bounded by kAnswerGap.
   void answer(int priority, common::Time now, Actions& out);
   void say_goodbye(Actions& out);                     ///< priority 0
 
-  /// New configuration of the same instance.
-  void set_interval(common::Duration interval) { interval_ = interval; }
+  /// New values of what may change under way; see reload.hpp.
+  void reconfigure(const common::InstanceConfig& config, const common::GroupConfig& group);
   const common::InstanceConfig& config() const { return config_; }
   InstanceStatus status(common::GroupState state, int priority) const;
   void count(const std::string& what) { ++counters_[what]; }
@@ -86,12 +91,14 @@ class Instance {
   common::IpAddress source() const;  ///< of our adverts; unspecified: none yet
   bool owns_addresses() const;
   Acceptance acceptance() const;
+  bool from_stranger(const AdvertReceived& packet);
   bool spoken_twice(const Advert& advert, const common::IpAddress& source, common::Time now);
   void remember(const Advert& advert, const common::IpAddress& source, ChecksumForm form, Actions& out);
   void send(int priority, Actions& out);
 
   common::InstanceConfig config_;
   bool owner_;
+  Presence presence_;
   common::Duration interval_;                         ///< ours
   common::Duration active_interval_;                  ///< learned: 6.1 Active_Adver_Interval
   std::vector<common::IpAddress> addresses_;          ///< what our adverts list, and the peer's should

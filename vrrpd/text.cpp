@@ -55,6 +55,11 @@ std::string to_string(const Action& action) {
           [](const SendAdvert& a) { return fmt::format("send advert on {}: {}", a.interface, advert(a.payload)); },
           [](const AddAddress& a) { return fmt::format("add {} to {}", a.address.to_string(), a.interface); },
           [](const RemoveAddress& a) { return fmt::format("remove {} from {}", a.address.to_string(), a.interface); },
+          [](const SetDevice& a) { return fmt::format("set {} {}", a.device, a.up ? "up" : "down"); },
+          [](const AddRoute& a) { return fmt::format("add route to {} by {}", a.route.to.to_string(), a.device); },
+          [](const RemoveRoute& a) {
+            return fmt::format("remove route to {} by {}", a.route.to.to_string(), a.device);
+          },
           [](const Announce& a) { return fmt::format("announce {} on {}", a.address.to_string(), a.interface); },
           [](const SendMessage& a) { return fmt::format("to client {}: {}", a.client, text(a.message)); },
           [](const CloseClient& a) { return fmt::format("close client {}: {}", a.client, a.why); },

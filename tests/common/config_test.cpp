@@ -174,7 +174,7 @@ TEST_CASE("every key of a group arrives") {
       "      heal_hold: 0s\n"
       "      witness_hold: 4s\n"
       "      address_lifetime: 3s\n"
-      "      garp: { count: 3, repeat_after: 0s }\n"
+      "      garp: { count: 3, repeat_after: 0s, refresh: 60s }\n"
       "      hooks: { notify: /n, master: /m, backup: /b, fault: /f, stop: /s, user: nobody, timeout: 5s }\n"
       "      protects: [192.168.0.0/24]\n"
       "      instances: { a: { interface: e, vrid: 7, virtual_addresses: [10.0.0.1], checksum: rfc9568 } }\n";
@@ -191,8 +191,9 @@ TEST_CASE("every key of a group arrives") {
   CHECK(group.heal_hold == 0s);
   CHECK(group.witness_hold == 4s);
   CHECK(group.address_lifetime == 3s);
-  CHECK(group.garp_count == 3);
-  CHECK(group.garp_repeat_after == 0s);
+  CHECK(group.garp.count == 3);
+  CHECK(group.garp.repeat_after == 0s);
+  CHECK(group.garp.refresh == 60s);
   CHECK(group.hooks.notify == "/n");
   CHECK(group.hooks.master == "/m");
   CHECK(group.hooks.backup == "/b");
@@ -227,6 +228,51 @@ TEST_CASE("every key of an instance arrives") {
   CHECK(b.family() == Family::ipv6);
   CHECK(b.accept);
   CHECK(r1.has_table());  // what is not accepted is dropped by the table
+}
+
+TEST_CASE("how an instance reaches its peer arrives, each node with its own address") {
+  const std::string text =
+      "version: 1\nnodes: { R1: { interfaces: { wan: enp1s0 } }, R2: }\n"
+      "vrrp:\n  groups:\n    G:\n"
+      "      garp: { count: 2 }\n"
+      "      instances:\n"
+      "        a: { interface: wan, vrid: 7, virtual_addresses: [10.0.0.1/24], excluded_addresses: [10.0.1.1],\n"
+      "             unicast: { R1: 10.0.0.2, R2: 10.0.0.3 }, unicast_peers: [10.0.0.4], unicast_minimum_ttl: 250,\n"
+      "             virtual_mac: true, garp: { refresh: 60s }, hooks: { notify: /h },\n"
+      "             virtual_routes: [{ to: default, via: 10.0.0.9 },\n"
+      "                              { to: 10.8.0.0/16, metric: 5, table: 100, source: 10.0.1.1 }] }\n"
+      "        b: { interface: lan, vrid: 8, virtual_addresses: ['fe80::1/64', '2001:db8::1/64'], virtual_mac: vm,\n"
+      "             virtual_routes: [{ to: default, via: 'fe80::9' }] }\n"
+      "firewall: { f: { interfaces: { wan: in } } }\n"
+      "nat: { source: { 10: { outbound_interface: wan, translate_to: 10.0.1.1 } } }\n";
+  const Config r1 = config_of(text), r2 = config_of(text, "R2");
+  const InstanceConfig &a = r1.vrrp->groups[0].instances[0], &b = r1.vrrp->groups[0].instances[1];
+  const InstanceConfig& other = r2.vrrp->groups[0].instances[0];
+  REQUIRE(a.unicast.has_value());
+  CHECK(a.unicast->own == *IpAddress::parse("10.0.0.2"));
+  CHECK(a.unicast->peers == std::vector{*IpAddress::parse("10.0.0.4"), *IpAddress::parse("10.0.0.3")});
+  CHECK(a.unicast->minimum_ttl == 250);
+  CHECK(other.unicast->own == *IpAddress::parse("10.0.0.3"));
+  CHECK(!b.unicast);
+  CHECK(a.excluded_addresses == std::vector{*Prefix::parse("10.0.1.1/32")});
+  CHECK(a.all_addresses().size() == 2);
+  CHECK(r1.vrrp->groups[0].garp_of(a).count == 2);
+  CHECK(r1.vrrp->groups[0].garp_of(a).refresh == 60s);
+  CHECK(r1.vrrp->groups[0].garp_of(b).refresh == 0s);
+  CHECK(a.hooks.notify == "/h");
+  CHECK(a.virtual_mac == "v4-7-wan");
+  CHECK(b.virtual_mac == "vm");
+  REQUIRE(a.virtual_routes.size() == 2);
+  CHECK(a.virtual_routes[0] ==
+        RouteConfig{*Prefix::parse("0.0.0.0/0"), IpAddress::parse("10.0.0.9"), IpAddress::parse("10.0.0.1"), 0, 254});
+  CHECK(a.virtual_routes[1] ==
+        RouteConfig{*Prefix::parse("10.8.0.0/16"), std::nullopt, IpAddress::parse("10.0.1.1"), 5, 100});
+  CHECK(b.virtual_routes[0].source == IpAddress::parse("2001:db8::1"));  // not the link-local one
+  // Packets to the virtual router come in by the interface that has its MAC: rules are about both.
+  CHECK(r1.devices_of("enp1s0") == std::vector<std::string>{"enp1s0", "v4-7-wan"});
+  CHECK(r1.nat->source[0].match.outbound.any == std::vector<std::string>{"enp1s0", "v4-7-wan"});
+  REQUIRE(r1.firewall[0].interfaces.size() == 2);
+  CHECK(r1.firewall[0].interfaces[1].interface == "v4-7-wan");
 }
 
 TEST_CASE("the digest tells files apart by what they say, not by how they look") {

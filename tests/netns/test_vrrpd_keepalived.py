@@ -12,9 +12,8 @@ VIRTUAL4, VIRTUAL6, LINK_LOCAL = "10.0.0.254", "2001:db8:1::254", "fe80::254"
 class Dialect:
     """How both are told to speak it, and how long a second of it is."""
 
-    def __init__(self, ours, theirs, addresses, interval=0.1, unicast=False):
+    def __init__(self, ours, theirs, addresses, interval=0.1):
         self.ours, self.theirs, self.addresses, self.interval = ours, theirs, addresses, interval
-        self.unicast = unicast
 
     def skew(self, priority):
         return (256 - priority) / 256 * (self.interval if self.interval < 1 else 1)
@@ -207,6 +206,24 @@ def test_v2_password():
     pair.start_ours(100)
     wait_until(lambda: pair.ours.host.holds(*pair.addresses), 6, "we are master as well: its adverts count for nothing")
     require(pair.ours.instance("wan")["counters"].get("drop_authentication", 0) > 0, "nothing was counted")
+
+
+def test_unicast():
+    """Each speaks to the other's address only. Its checksum is over that address, too."""
+    dialect = Dialect("unicast: { R1: 10.0.0.2, R2: 10.0.0.3 }",
+                      "unicast_src_ip 10.0.0.3\n unicast_peer {\n 10.0.0.2\n }\n check_unicast_src",
+                      [f"{VIRTUAL4}/24"])
+    pair = short(dialect)
+    multicast = pair.capture.show("vrrp && ip.dst == 224.0.0.18", "ip.src")
+    require(not multicast, f"somebody sent to the group address: {multicast[:3]}")
+
+
+def test_unicast_v6():
+    """keepalived 2.2.7 sends these, and only these, with the system's ordinary hop limit."""
+    dialect = Dialect("unicast: { R1: '2001:db8:1::2', R2: '2001:db8:1::3' }, unicast_minimum_ttl: 64",
+                      "unicast_src_ip 2001:db8:1::3\n unicast_peer {\n 2001:db8:1::2\n }\n check_unicast_src",
+                      [f"{LINK_LOCAL}/64", f"{VIRTUAL6}/64"])
+    short(dialect)
 
 
 def test_upgrade():

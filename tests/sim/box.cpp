@@ -239,6 +239,10 @@ void Box::perform(vrrpd::Action& action) {
           [&](vrrpd::SendAdvert& a) { world_.send_advert(index, a); },
           [&](vrrpd::AddAddress& a) { address(a.interface, a.address, true, a.lifetime); },
           [&](vrrpd::RemoveAddress& a) { address(a.interface, a.address, false, {}); },
+          // No instance here has a virtual MAC or routes.
+          [&](vrrpd::SetDevice&) {},
+          [&](vrrpd::AddRoute&) {},
+          [&](vrrpd::RemoveRoute&) {},
           [&](vrrpd::Announce& a) { world_.announce(index, a.interface == "eth0" ? Segment::wan : Segment::lan); },
           [&](vrrpd::SendMessage& a) { to_vrrpd_client(a.client, a.message); },
           [&](vrrpd::CloseClient& a) { world_.fail(fmt::format("R{} vrrpd closed a client: {}", index + 1, a.why)); },

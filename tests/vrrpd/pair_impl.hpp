@@ -288,6 +288,8 @@ inline void Node::perform(const vrrpd::Action& action) {
           },
           [&](const vrrpd::AddAddress& a) { addresses[a.address.to_string()] = world->now + a.lifetime; },
           [&](const vrrpd::RemoveAddress& a) { addresses.erase(a.address.to_string()); },
+          // No instance here has a virtual MAC or routes.
+          [&](const vrrpd::SetDevice&) {}, [&](const vrrpd::AddRoute&) {}, [&](const vrrpd::RemoveRoute&) {},
           [&](const vrrpd::Announce&) {
             ++announces;
             last_announce = world->now;

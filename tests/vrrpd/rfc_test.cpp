@@ -47,7 +47,9 @@ TEST_CASE("9568 6.4.2 (370-410): the down timer: advert first, then addresses, t
   REQUIRE(b.got<SendAdvert>().size() == 1);
   CHECK(b.got<SendAdvert>()[0].source == ip("10.0.0.2"));
   CHECK(b.got<AddAddress>() == std::vector<AddAddress>{{"wan", {ip("10.0.0.254"), 24}, 2s}});
-  CHECK(b.got<Announce>().size() == 5);
+  CHECK(b.got<Announce>().size() == 1);
+  b.pass(100ms);
+  CHECK(b.got<Announce>().size() == 4);  // the rest of the series
 }
 
 TEST_CASE("9568 6.4.2 (415-420): priority 0 sets the down timer to the skew time", "[rfc]") {
@@ -256,8 +258,9 @@ TEST_CASE("addresses are renewed eight times within their lifetime, and announce
   Bench b;
   b.links_up().pass(kDown).pass(2s);
   CHECK(b.got<AddAddress>().size() == 8);
+  b.pass(2s);
   CHECK(b.got<Announce>().empty());
-  b.pass(3s);
+  b.pass(1s + 100ms);
   CHECK(b.got<Announce>().size() == 5);
   b.pass(60s);
   CHECK(b.got<Announce>().empty());

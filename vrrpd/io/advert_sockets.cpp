@@ -70,14 +70,34 @@ void AdvertSockets::attach(const Key& key, Socket& socket, int index) {
   loop_.watch(socket.fd.get(), EPOLLIN, [this, key](std::uint32_t) { read(key); });
 }
 
+void AdvertSockets::attach_sender(const std::string& device, int index) {
+  for (const Family family : {Family::ipv4, Family::ipv6}) {
+    Socket& socket = senders_[{device, family}];
+    if (socket.fd && socket.index == index) continue;
+    socket = Socket{};
+    socket.index = index;
+    socket.fd = open_raw_sender(family, device, index);  // without IPv6 in the kernel there is none for it
+  }
+}
+
+void AdvertSockets::detach_sender(const std::string& device) {
+  std::erase_if(senders_, [&](const auto& entry) { return entry.first.first == device; });
+}
+
+AdvertSockets::Socket* AdvertSockets::sender(const SendAdvert& advert) {
+  auto& sockets = advert.device.empty() ? sockets_ : senders_;
+  const auto found =
+      sockets.find({advert.device.empty() ? advert.interface : advert.device, advert.destination.family()});
+  return found == sockets.end() ? nullptr : &found->second;
+}
+
 void AdvertSockets::send(const SendAdvert& advert) {
-  const auto found = sockets_.find({advert.interface, advert.destination.family()});
+  Socket* const socket = sender(advert);
   int error = ENODEV;
-  if (found != sockets_.end() && found->second.fd)
-    error = send_raw(found->second.fd.get(), found->second.index, advert);
+  if (socket != nullptr && socket->fd) error = send_raw(socket->fd.get(), socket->index, advert);
   if (error != 0) ++counters_.advert_send_errors;
-  if (found == sockets_.end() || found->second.last_error == error) return;
-  found->second.last_error = error;
+  if (socket == nullptr || socket->last_error == error) return;
+  socket->last_error = error;
   if (error != 0)
     common::io::log(LogLevel::warning, "advert_send_failed",
                     "cannot send adverts on " + advert.interface + ": " + std::strerror(error));

@@ -27,6 +27,9 @@ class AdvertSockets {
   void want(const Links::Watched& interfaces);
   /// Nothing happens when they are open on this very interface already. index 0: closes them.
   void attach(const std::string& interface, int index);
+  /// For adverts with the MAC of this interface, from when it is up until it is not.
+  void attach_sender(const std::string& device, int index);
+  void detach_sender(const std::string& device);
   void send(const SendAdvert& advert);
   /// Hands over everything that has arrived up to now.
   void poll();
@@ -47,7 +50,10 @@ class AdvertSockets {
   common::io::Loop& loop_;
   Counters& counters_;
   Handler handler_;
+  Socket* sender(const SendAdvert& advert);
+
   std::map<Key, Socket> sockets_;
+  std::map<Key, Socket> senders_;
   common::Bytes buffer_;  ///< for one packet of the longest kind
 };
 

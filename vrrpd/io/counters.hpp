@@ -13,6 +13,8 @@ struct Counters {
   std::uint64_t announce_errors = 0;       ///< a gratuitous ARP could not be sent
   std::uint64_t address_errors = 0;        ///< adding or removing an address failed
   std::uint64_t foreign_addresses = 0;     ///< a virtual address was there already and is not ours
+  std::uint64_t route_errors = 0;          ///< adding or removing a route failed
+  std::uint64_t device_errors = 0;         ///< an interface with a virtual MAC could not be made or set
   std::uint64_t netlink_overruns = 0;      ///< the kernel lost notifications for us: everything was read anew
   std::uint64_t state_file_errors = 0;     ///< terms or addresses could not be written down or were damaged
   std::uint64_t hooks_run = 0;
@@ -28,6 +30,8 @@ struct Counters {
     out["io_announce_errors"] = announce_errors;
     out["io_address_errors"] = address_errors;
     out["io_foreign_addresses"] = foreign_addresses;
+    out["io_route_errors"] = route_errors;
+    out["io_device_errors"] = device_errors;
     out["io_netlink_overruns"] = netlink_overruns;
     out["io_state_file_errors"] = state_file_errors;
     out["io_hooks_run"] = hooks_run;

@@ -47,6 +47,12 @@ std::optional<Prefix> address_of(const ifaddrmsg& header, nlattr* const* attribu
   return std::nullopt;
 }
 
+std::string kind_of(nlattr* info) {
+  nlattr* attributes[IFLA_INFO_MAX + 1];
+  if (info == nullptr || nla_parse_nested(attributes, IFLA_INFO_MAX, info, nullptr) < 0) return {};
+  return attributes[IFLA_INFO_KIND] == nullptr ? std::string() : nla_get_string(attributes[IFLA_INFO_KIND]);
+}
+
 }  // namespace
 
 Links::Links(common::io::Loop& loop, Counters& counters, Handler handler, RouteSocket requests,
@@ -99,6 +105,13 @@ common::Status Links::read_all() {
 }
 
 void Links::poll() {
+  // A handler that asks for the latest gets it as soon as the one before it is through.
+  if (std::exchange(polling_, true)) return;
+  take_in();
+  polling_ = false;
+}
+
+void Links::take_in() {
   probe_->poll();
   const auto outcome = monitor_.read([this](nlmsghdr* message) { apply(message); });
   if (outcome == RouteMonitor::Outcome::drained) return;
@@ -150,6 +163,8 @@ void Links::apply_link(nlmsghdr* message) {
     std::memcpy(link.mac.bytes.data(), nla_data(mac), 6);
   else
     link.mac = {};
+  link.is_macvlan = kind_of(attributes[IFLA_LINKINFO]) == "macvlan";
+  link.parent = attributes[IFLA_LINK] != nullptr ? static_cast<int>(nla_get_u32(attributes[IFLA_LINK])) : 0;
   by_name_[name] = header.ifi_index;
   const bool moved = fresh || before != name;
   if (moved && (watched_.contains(before) || watched_.contains(name))) choose_probes();
@@ -198,6 +213,12 @@ int Links::index(const std::string& interface) const {
 common::MacAddress Links::mac(const std::string& interface) const {
   const Link* link = find(interface);
   return link == nullptr ? common::MacAddress{} : link->mac;
+}
+
+std::optional<Links::Macvlan> Links::macvlan(const std::string& interface) const {
+  const Link* link = find(interface);
+  if (link == nullptr || !link->is_macvlan) return std::nullopt;
+  return Macvlan{link->parent, link->mac};
 }
 
 Links::Presence Links::presence(const std::string& interface, const Prefix& address) const {

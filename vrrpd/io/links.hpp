@@ -37,6 +37,12 @@ class Links {
 
   int index(const std::string& interface) const;  ///< 0: there is no such interface
   common::MacAddress mac(const std::string& interface) const;
+  struct Macvlan {
+    int parent = 0;
+    common::MacAddress mac;
+  };
+  /// None: it is no interface of that kind.
+  std::optional<Macvlan> macvlan(const std::string& interface) const;
   enum class Presence { absent, temporary, permanent };
   /// temporary: its lifetime ends by itself, as that of every address of ours does.
   Presence presence(const std::string& interface, const common::Prefix& address) const;
@@ -55,6 +61,8 @@ class Links {
     bool running = false;  ///< as notified
     bool carrier = true;   ///< as last asked for: sooner known than notified
     common::MacAddress mac;
+    bool is_macvlan = false;
+    int parent = 0;
     std::vector<Address> addresses;  ///< in the kernel's order
   };
 
@@ -62,6 +70,7 @@ class Links {
         RouteMonitor monitor);
   common::Status read_all();
   void forget_unresolved(const std::string& interface);
+  void take_in();
   void apply(nlmsghdr* message);
   void apply_link(nlmsghdr* message);
   void apply_address(nlmsghdr* message);
@@ -82,6 +91,7 @@ class Links {
   std::map<int, Link> links_;
   std::map<std::string, int> by_name_;
   Watched watched_;
+  bool polling_ = false;
   std::map<std::string, LinkChanged> reported_;
 };
 

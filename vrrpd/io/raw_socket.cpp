@@ -12,9 +12,12 @@
 #include "common/bytes.hpp"
 #include "vrrpd/advert.hpp"
 
-// glibc 2.36 does not know it yet; the kernel does since 4.20.
+// glibc 2.36 does not know them yet; the kernel does since 4.20 and 4.15.
 #ifndef IPV6_MULTICAST_ALL
 #define IPV6_MULTICAST_ALL 29
+#endif
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND 78
 #endif
 
 namespace vrrpd::io {
@@ -50,12 +53,27 @@ common::IpAddress to_address(const in6_addr& address) {
   return common::IpAddress::v6(std::as_bytes(std::span(address.s6_addr)));
 }
 
-bool prepare_v4(int fd, int index) {
-  const ip_mreqn group{.imr_multiaddr = {htonl(vrrp_multicast().v4_value())}, .imr_address = {}, .imr_ifindex = index};
+ip_mreqn group_v4(int index) {
+  return {.imr_multiaddr = {htonl(vrrp_multicast().v4_value())}, .imr_address = {}, .imr_ifindex = index};
+}
+
+bool prepare_to_send_v4(int fd, int index) {
   const int off = 0;
   return set(fd, IPPROTO_IP, IP_MULTICAST_LOOP, off) && set(fd, IPPROTO_IP, IP_MULTICAST_TTL, kTtl) &&
          set(fd, IPPROTO_IP, IP_TTL, kTtl) && set(fd, IPPROTO_IP, IP_TOS, kTypeOfService) &&
-         set(fd, IPPROTO_IP, IP_MULTICAST_IF, group) && set(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, group) &&
+         set(fd, IPPROTO_IP, IP_MULTICAST_IF, group_v4(index));
+}
+
+bool prepare_to_send_v6(int fd, int index) {
+  const int off = 0;
+  return set(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, off) && set(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, kTtl) &&
+         set(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, kTtl) && set(fd, IPPROTO_IPV6, IPV6_TCLASS, kTypeOfService) &&
+         set(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, index);
+}
+
+bool prepare_v4(int fd, int index) {
+  const int off = 0;
+  return prepare_to_send_v4(fd, index) && set(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, group_v4(index)) &&
          set(fd, IPPROTO_IP, IP_MULTICAST_ALL, off);
 }
 
@@ -64,9 +82,7 @@ bool prepare_v6(int fd, int index) {
   group.ipv6mr_multiaddr = to_in6(vrrp_multicast(Family::ipv6));
   group.ipv6mr_interface = static_cast<unsigned>(index);
   const int off = 0, on = 1;
-  return set(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, off) && set(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, kTtl) &&
-         set(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, kTtl) && set(fd, IPPROTO_IPV6, IPV6_TCLASS, kTypeOfService) &&
-         set(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, index) && set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, on) &&
+  return prepare_to_send_v6(fd, index) && set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, on) &&
          set(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, on) && set(fd, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, group) &&
          set(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, off);
 }
@@ -105,21 +121,38 @@ Reading take_v4(std::span<const std::byte> data, AdvertReceived& packet) {
   return Reading::packet;
 }
 
+UniqueFd open_bound(Family family, const std::string& interface) {
+  const int domain = family == Family::ipv4 ? AF_INET : AF_INET6;
+  UniqueFd fd(socket(domain, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, kVrrpProtocol));
+  if (!fd) return {};
+  const auto size = static_cast<socklen_t>(interface.size() + 1);
+  if (setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, interface.c_str(), size) != 0) return {};
+  // Best effort, as it needs a privilege. An advert must not wait behind the packets that fill the queue of a busy
+  // interface.
+  set(fd.get(), SOL_SOCKET, SO_PRIORITY, int{TC_PRIO_CONTROL});
+  return fd;
+}
+
 }  // namespace
 
 UniqueFd open_raw_socket(Family family, const std::string& interface, int index) {
-  const bool v4 = family == Family::ipv4;
-  UniqueFd fd(socket(v4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, kVrrpProtocol));
+  UniqueFd fd = open_bound(family, interface);
   if (!fd) return {};
   const int s = fd.get(), on = 1;
-  const bool bound =
-      setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, interface.c_str(), static_cast<socklen_t>(interface.size() + 1)) == 0;
-  if (!bound || !(v4 ? prepare_v4(s, index) : prepare_v6(s, index)) || !set(s, SOL_SOCKET, SO_RXQ_OVFL, on)) return {};
-  // Best effort, both need a privilege. An advert must not wait behind the packets that fill the queue of a
-  // busy interface.
+  const bool prepared = family == Family::ipv4 ? prepare_v4(s, index) : prepare_v6(s, index);
+  if (!prepared || !set(s, SOL_SOCKET, SO_RXQ_OVFL, on)) return {};
+  // Best effort, as it needs a privilege.
   set(s, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBuffer);
-  set(s, SOL_SOCKET, SO_PRIORITY, int{TC_PRIO_CONTROL});
   return fd;
+}
+
+UniqueFd open_raw_sender(Family family, const std::string& interface, int index) {
+  UniqueFd fd = open_bound(family, interface);
+  if (!fd) return {};
+  const int s = fd.get(), on = 1;
+  if (family == Family::ipv4) return prepare_to_send_v4(s, index) ? std::move(fd) : UniqueFd();
+  // A link-local source is looked for on this very interface, but it is that of the one below.
+  return prepare_to_send_v6(s, index) && set(s, IPPROTO_IPV6, IPV6_FREEBIND, on) ? std::move(fd) : UniqueFd();
 }
 
 int send_raw(int fd, int index, const SendAdvert& advert) {

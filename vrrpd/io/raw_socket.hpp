@@ -14,6 +14,9 @@ namespace vrrpd::io {
 /// Bound to the interface and joined to the group of VRRP. Not open: errno says why.
 common::io::UniqueFd open_raw_socket(common::Family family, const std::string& interface, int index);
 
+/// For sending only, with the MAC of this interface and addresses of another.
+common::io::UniqueFd open_raw_sender(common::Family family, const std::string& interface, int index);
+
 /// 0, or an errno value.
 int send_raw(int fd, int index, const SendAdvert& advert);
 

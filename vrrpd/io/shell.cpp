@@ -33,8 +33,18 @@ Links::Watched interfaces_of(const common::Config& config) {
       Links::Watch& watch = result[instance.interface];
       watch.families.insert(instance.family());
       if (group.owns(instance)) continue;
-      for (const auto& prefix : instance.virtual_addresses) watch.virtual_addresses.insert(prefix.address);
+      for (const auto& prefix : instance.all_addresses()) watch.virtual_addresses.insert(prefix.address);
     }
+  return result;
+}
+
+Devices::Wanted devices_of(const common::Config& config) {
+  Devices::Wanted result;
+  if (!config.vrrp) return result;
+  for (const auto& group : config.vrrp->groups)
+    for (const auto& instance : group.instances)
+      if (!instance.virtual_mac.empty())
+        result[instance.virtual_mac] = {instance.interface, virtual_mac(instance.family(), instance.vrid)};
   return result;
 }
 
@@ -68,6 +78,12 @@ common::Status Shell::start() {
   auto addresses = Addresses::open(options_.run_dir + "/state/addresses", *links_, counters_);
   if (!addresses) return std::unexpected(addresses.error());
   addresses_.emplace(std::move(*addresses));
+  auto devices = Devices::open(*links_, counters_);
+  if (!devices) return std::unexpected(devices.error());
+  devices_.emplace(std::move(*devices));
+  auto routes = Routes::open(*links_, counters_);
+  if (!routes) return std::unexpected(routes.error());
+  routes_.emplace(std::move(*routes));
 
   timer_ = loop_.timer([this] { tick(); });
   exit_timer_ = loop_.timer([this] { loop_.stop(); });
@@ -137,7 +153,10 @@ void Shell::tick() {
 
 void Shell::link_changed(const LinkChanged& change) {
   adverts_.attach(change.interface, links_->index(change.interface));
-  feed(change);
+  devices_->parent_changed(change.interface);
+  LinkChanged told = change;
+  told.trouble = devices_->trouble(change.interface);
+  feed(std::move(told));
 }
 
 /// Listens on the interfaces of a configuration. Those of the one before stay until the next change: the
@@ -149,6 +168,12 @@ void Shell::follow(const common::Config& config) {
     both[interface].virtual_addresses.insert(watch.virtual_addresses.begin(), watch.virtual_addresses.end());
     both[interface].families.insert(watch.families.begin(), watch.families.end());
   }
+  // One that is not wanted any more may still have to be left; it goes with the next change, or at the end.
+  Devices::Wanted devices = devices_of(config);
+  Devices::Wanted all_devices = devices;
+  all_devices.merge(followed_devices_);
+  devices_->want(std::move(all_devices));
+  followed_devices_ = std::move(devices);
   adverts_.want(both);
   followed_ = std::move(now);
   links_->watch(std::move(both));
@@ -215,6 +240,8 @@ void Shell::perform(const Action& action) {
   std::visit(common::Overload{[&](const SendAdvert& a) { adverts_.send(a); },
                               [&](const AddAddress& a) { events_.push_back(addresses_->add(a)); },
                               [&](const RemoveAddress& a) { events_.push_back(addresses_->remove(a)); },
+                              [&](const SetDevice& a) { set_device(a); }, [&](const AddRoute& a) { routes_->add(a); },
+                              [&](const RemoveRoute& a) { routes_->remove(a); },
                               [&](const Announce& a) { announce(a); },
                               [&](const SendMessage& a) { server_->send(a.client, a.message); },
                               [&](const CloseClient& a) {
@@ -223,9 +250,14 @@ void Shell::perform(const Action& action) {
                                 server_->close(a.client);
                               },
                               [&](const RunHook& a) { hooks_.run(a); }, [&](const StoreTerm& a) { store(a); },
-                              [&](const Log& a) { log(a.level, a.name, a.text); },
-                              [&](const Finished&) { finish(); }},
+                              [&](const Log& a) { log(a.level, a.name, a.text); }, [&](const Finished&) { finish(); }},
              action);
+}
+
+void Shell::set_device(const SetDevice& action) {
+  if (!action.up) adverts_.detach_sender(action.device);
+  const int error = devices_->set(action);
+  if (action.up && error == 0) adverts_.attach_sender(action.device, links_->index(action.device));
 }
 
 void Shell::announce(const Announce& action) {
@@ -249,6 +281,7 @@ void Shell::store(const StoreTerm& action) {
 
 void Shell::finish() {
   finished_ = true;
+  devices_->want({});
   if (hooks_.idle()) return loop_.stop();
   exit_timer_->set(common::io::now() + kHooksAtExit);
 }

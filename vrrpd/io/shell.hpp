@@ -13,8 +13,10 @@
 #include "vrrpd/io/advert_sockets.hpp"
 #include "vrrpd/io/announcer.hpp"
 #include "vrrpd/io/counters.hpp"
+#include "vrrpd/io/devices.hpp"
 #include "vrrpd/io/hooks.hpp"
 #include "vrrpd/io/links.hpp"
+#include "vrrpd/io/routes.hpp"
 #include "vrrpd/io/term_store.hpp"
 
 namespace vrrpd::io {
@@ -45,6 +47,7 @@ class Shell {
   void reload();
 
   void perform(const Action& action);
+  void set_device(const SetDevice& action);
   void announce(const Announce& action);
   void store(const StoreTerm& action);
   void finish();
@@ -60,6 +63,8 @@ class Shell {
   std::unique_ptr<Links> links_;
   std::optional<Announcer> announcer_;
   std::optional<Addresses> addresses_;
+  std::optional<Devices> devices_;
+  std::optional<Routes> routes_;
   std::optional<Engine> engine_;
   std::unique_ptr<common::io::Loop::Timer> timer_, exit_timer_;
   std::deque<Event> events_;
@@ -68,6 +73,7 @@ class Shell {
   bool stopping_ = false, finished_ = false;
   int announce_error_ = 0;
   bool terms_failed_ = false;
+  Devices::Wanted followed_devices_;
   Links::Watched followed_;  ///< of the configuration before a reload: it may still have to be left
 };
 

@@ -129,7 +129,7 @@ class Vrrpd:
     def state(self):
         return self.group().get("state")
 
-    def wait(self, state, timeout=10):
+    def wait(self, state, timeout=30):
         wait_until(lambda: self.state() == state, timeout, f"{self.host.name} is {state}", every=0.01)
 
 

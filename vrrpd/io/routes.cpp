@@ -1,0 +1,113 @@
+#include "vrrpd/io/routes.hpp"
+
+#include <linux/rtnetlink.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "common/io/log.hpp"
+
+namespace vrrpd::io {
+namespace {
+
+using common::io::log;
+using common::io::LogLevel;
+
+bool put_address(nl_msg* message, int type, const common::IpAddress& address) {
+  return nla_put(message, type, static_cast<int>(address.bytes().size()), address.bytes().data()) == 0;
+}
+
+bool put_number(nl_msg* message, int type, std::uint32_t value) {
+  return nla_put_u32(message, type, value) == 0;
+}
+
+std::string describe(const common::RouteConfig& route) {
+  std::string text = route.to.to_string();
+  if (route.via) text += " via " + route.via->to_string();
+  if (route.metric != 0) text += " metric " + std::to_string(route.metric);
+  return text + " table " + std::to_string(route.table);
+}
+
+}  // namespace
+
+Routes::Routes(const Links& links, Counters& counters, RouteSocket socket)
+    : links_(links), counters_(counters), socket_(std::move(socket)) {}
+
+common::Result<Routes> Routes::open(const Links& links, Counters& counters) {
+  auto socket = RouteSocket::open();
+  if (!socket) return std::unexpected(socket.error());
+  return Routes(links, counters, std::move(*socket));
+}
+
+int Routes::send(int type, int flags, int index, const common::RouteConfig& route, std::chrono::seconds lifetime) {
+  const MessagePtr message(nlmsg_alloc_simple(type, flags));
+  if (!message) return ENOMEM;
+  const bool v4 = route.to.address.is_v4();
+  rtmsg header{};
+  header.rtm_family = v4 ? AF_INET : AF_INET6;
+  header.rtm_dst_len = route.to.length;
+  header.rtm_table = RT_TABLE_UNSPEC;
+  header.rtm_protocol = kRouteProtocol;
+  header.rtm_scope = route.via || !v4 ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+  header.rtm_type = RTN_UNICAST;
+  // A virtual address with /32 has no network that the gateway could be in.
+  if (route.via) header.rtm_flags = RTNH_F_ONLINK;
+  bool put = nlmsg_append(message.get(), &header, sizeof header, NLMSG_ALIGNTO) == 0;
+  put = put && put_number(message.get(), RTA_TABLE, route.table);
+  put = put && put_number(message.get(), RTA_OIF, static_cast<std::uint32_t>(index));
+  if (route.to.length != 0) put = put && put_address(message.get(), RTA_DST, route.to.network());
+  if (route.via) put = put && put_address(message.get(), RTA_GATEWAY, *route.via);
+  if (route.source) put = put && put_address(message.get(), RTA_PREFSRC, *route.source);
+  if (route.metric != 0) put = put && put_number(message.get(), RTA_PRIORITY, route.metric);
+  if (!v4 && lifetime.count() > 0)
+    put = put && put_number(message.get(), RTA_EXPIRES, static_cast<std::uint32_t>(lifetime.count()));
+  return put ? socket_.request(message.get()) : ENOMEM;
+}
+
+int Routes::insert(int index, const AddRoute& action, bool renewal) {
+  const bool v4 = action.route.to.address.is_v4();
+  // Replacing is for what is known as ours: the kernel would replace anybody's.
+  const int how = renewal && !v4 ? NLM_F_REPLACE : NLM_F_EXCL;
+  const int error = send(RTM_NEWROUTE, NLM_F_CREATE | how, index, action.route, action.lifetime);
+  if (error != EEXIST || renewal) return error == EEXIST ? 0 : error;
+  // One that a killed vrrpd has left has our mark; only such a one can be deleted with it.
+  if (send(RTM_DELROUTE, 0, index, action.route, {}) != 0) return EEXIST;
+  return send(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, index, action.route, action.lifetime);
+}
+
+void Routes::add(const AddRoute& action) {
+  const Key key{action.device, describe(action.route)};
+  const int index = links_.index(action.device);
+  const int error = index == 0 ? ENODEV : insert(index, action, ours_.contains(key));
+  if (error == 0) {
+    ours_.insert(key);
+    failed_.erase(key);
+    return;
+  }
+  ++counters_.route_errors;
+  if (!failed_.insert(key).second) return;
+  log(LogLevel::error, "route_failed",
+      error == EEXIST ? "there is a route to " + key.second +
+                            " already that is not ours: it is left alone; give "
+                            "virtual_routes another metric"
+                      : "cannot add the route to " + key.second + " by " + action.device + ": " + std::strerror(error));
+}
+
+void Routes::remove(const RemoveRoute& action) {
+  const Key key{action.device, describe(action.route)};
+  failed_.erase(key);
+  const int index = links_.index(action.device);
+  const bool known = ours_.erase(key) != 0;
+  if (index == 0) return;
+  const int error = send(RTM_DELROUTE, 0, index, action.route, {});
+  // It is gone with its address, its interface, or was never there.
+  if (error == 0 || error == ESRCH || error == ENODEV || !known) return;
+  ++counters_.route_errors;
+  log(LogLevel::error, "route_failed",
+      "cannot remove the route to " + key.second + " by " + action.device + ": " + std::strerror(error));
+}
+
+}  // namespace vrrpd::io

@@ -1,0 +1,56 @@
+#pragma once
+// What the master of an instance has on the machine: the interface with the virtual MAC, addresses, routes; and their
+// announcements. Says how to put it there, how to keep it there, and how to take it away.
+#include "common/config.hpp"
+#include "common/time.hpp"
+#include "vrrpd/engine.hpp"
+
+namespace vrrpd {
+
+/// How often within their lifetime addresses are renewed: seven renewals may fail before one vanishes.
+inline constexpr int kRenewals = 8;
+
+/// What the group gives to all its instances.
+struct PresenceSettings {
+  common::GarpConfig garp;
+  common::Duration lifetime{};  ///< of addresses, in whole seconds
+  bool owner = false;  ///< the virtual addresses are this router's own, and stay the operating system's business
+};
+
+class Presence {
+ public:
+  Presence(const common::InstanceConfig& config, PresenceSettings settings);
+
+  bool live() const { return live_; }
+  /// Everything but the announcements. `stagger`: how far into the time between two renewals this one renews, so that
+  /// not all of them do at once.
+  void appear(common::Time now, common::Duration stagger, Actions& out);
+  /// Also what a predecessor of this process may have left behind.
+  void withdraw(Actions& out);
+  /// A new series of announcements.
+  void announce(common::Time now, Actions& out);
+  /// `aloud`: the master is sure of itself, and may announce.
+  void tick(common::Time now, bool aloud, Actions& out);
+  common::Deadline deadline() const { return common::earliest(renew_at_, announce_at_); }
+  void reconfigure(PresenceSettings settings) { settings_ = settings; }
+  /// It is one of ours, on this interface.
+  bool has(const std::string& device, const common::Prefix& address) const;
+
+ private:
+  void put(Actions& out) const;
+  void announce_once(Actions& out) const;
+  common::Duration after_round() const;
+
+  std::string device_;
+  bool virtual_mac_;
+  PresenceSettings settings_;
+  std::vector<common::Prefix> addresses_;  ///< added and removed
+  std::vector<common::IpAddress> announced_;
+  std::vector<common::RouteConfig> routes_;
+  bool live_ = false;
+  bool repeated_ = false;  ///< the series that repeat_after asks for has begun
+  int rounds_left_ = 0;    ///< of the present series
+  common::Deadline renew_at_, announce_at_;
+};
+
+}  // namespace vrrpd
