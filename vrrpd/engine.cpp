@@ -39,6 +39,7 @@ struct Engine::State {
   void handle(const ClientMessage& said, Context& ctx);
   void handle(const ClientClosed& who, Context& ctx);
   void handle(const AddressResult& result, Context& ctx);
+  void handle(const Disturbed& event, Context& ctx);
   void handle(const Stop&, Context& ctx);
   void handle(const Reload& reload, Context& ctx);
 
@@ -125,6 +126,10 @@ void Engine::State::handle(const ClientClosed& who, Context& ctx) {
 
 void Engine::State::handle(const AddressResult& result, Context& ctx) {
   for (Entry& entry : groups) entry.group.on_address_result(result, ctx);
+}
+
+void Engine::State::handle(const Disturbed& event, Context& ctx) {
+  for (Entry& entry : groups) entry.group.on_disturbed(event, ctx);
 }
 
 void Engine::State::handle(const Stop&, Context& ctx) {

@@ -66,13 +66,18 @@ struct AddressResult {
   bool added = false;  ///< answer to AddAddress (else RemoveAddress)
   int code = 0;
 };
+/// Something that we put on this interface has been taken away, and not by us. Repeated while it is missing.
+struct Disturbed {
+  std::string device;
+  std::string what;  ///< address, route or interface, in words
+};
 /// Leave cleanly (SIGTERM): the engine answers with Finished when all is done.
 struct Stop {};
 struct Reload {
   common::Config config;
 };
 using Event = std::variant<Tick, AdvertReceived, LinkChanged, ClientConnected, ClientMessage, ClientClosed,
-                           AddressResult, Stop, Reload>;
+                           AddressResult, Disturbed, Stop, Reload>;
 
 // --- actions
 // -------------------------------------------------------------------------------------------------------
@@ -91,6 +96,7 @@ struct AddAddress {
   std::string interface;
   common::Prefix address;
   std::chrono::seconds lifetime{};
+  bool renewal = false;  ///< of its lifetime only: one that somebody else has taken away stays away
   bool operator==(const AddAddress&) const = default;
 };
 /// Removes the address if it is ours. Answered by AddressResult.
@@ -110,6 +116,7 @@ struct AddRoute {
   std::string device;
   common::RouteConfig route;
   std::chrono::seconds lifetime{};
+  bool renewal = false;  ///< as that of an address
   bool operator==(const AddRoute&) const = default;
 };
 struct RemoveRoute {

@@ -51,8 +51,11 @@ bool Group::masters() const {
 // --- events --------------------------------------------------------------------------------------------------------
 
 void Group::on_link(const LinkChanged& link, Context& ctx) {
-  for (Instance& member : members_)
-    if (member.config().interface == link.interface) member.on_link(link);
+  for (Instance& member : members_) {
+    if (member.config().interface != link.interface) continue;
+    // Another MAC, and everybody knows the old one.
+    if (member.on_link(link) && stage_ == Stage::master) member.presence().announce(ctx.now, ctx.out);
+  }
   review(ctx);
 }
 
@@ -170,6 +173,22 @@ void Group::on_address_result(const AddressResult& result, Context& ctx) {
                       result.code),
           ctx);
     return;
+  }
+}
+
+void Group::on_disturbed(const Disturbed& event, Context& ctx) {
+  for (Instance& member : members_) {
+    // An interface that cannot be used is left anyway.
+    if (member.presence().device() != event.device || !member.usable()) continue;
+    const auto at = member.presence().disturbed(ctx.now);
+    if (!at) continue;
+    member.count("repaired");
+    log(Log::Level::warning, "disturbed",
+        *at == ctx.now ? fmt::format("another program has taken {} from {}: put back", event.what, event.device)
+                       : fmt::format("another program takes {} from {} again and again: put back in {:.0f} ms",
+                                     event.what, event.device, common::milliseconds(*at - ctx.now)),
+        ctx);
+    member.presence().tick(ctx.now, stage_ == Stage::master, ctx.out);
   }
 }
 

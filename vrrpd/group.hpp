@@ -80,6 +80,7 @@ class Group {
   void on_lost(common::Role role, Context& ctx);
   void on_change(Context& ctx);  ///< something in the context changed
   void on_address_result(const AddressResult& result, Context& ctx);
+  void on_disturbed(const Disturbed& event, Context& ctx);
   void on_overslept(common::Duration lateness, Context& ctx);
   void on_tick(Context& ctx);
   void switchover(bool force, Ticket ticket, Context& ctx);

@@ -46,8 +46,10 @@ Instance::Instance(common::InstanceConfig config, const common::GroupConfig& gro
       heard_version_(active_version_),
       form_(first_form(config_.checksum)) {}
 
-void Instance::on_link(const LinkChanged& link) {
+bool Instance::on_link(const LinkChanged& link) {
+  const bool moved = presence_.live() && !presence_.has_virtual_mac() && link_ && link.exists && link_->mac != link.mac;
   link_ = link;
+  return moved;
 }
 
 void Instance::reconfigure(const common::InstanceConfig& config, const common::GroupConfig& group) {

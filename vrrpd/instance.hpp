@@ -38,7 +38,8 @@ class Instance {
   Instance(common::InstanceConfig config, const common::GroupConfig& group);
 
   // --- the interface
-  void on_link(const LinkChanged& link);
+  /// True: what we have announced has another MAC now.
+  bool on_link(const LinkChanged& link);
   bool known() const { return link_.has_value(); }   ///< the shell has reported the interface at least once
   bool usable() const;
   /// Why it is not usable: one sentence, or empty.

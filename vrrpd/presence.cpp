@@ -9,6 +9,22 @@ namespace {
 /// Between two announcements of one address: long enough that one crowded moment of a switch does not lose both, and
 /// that hundreds of addresses do not hold up an advert.
 constexpr common::Duration kRoundGap = std::chrono::milliseconds(10);
+/// What is missing is put back at once; what is gone again soon after that, a moment later and all of it together: a
+/// program that removes many addresses does so one by one.
+constexpr common::Duration kRepairGap = std::chrono::milliseconds(20);
+/// So often. Then each time after twice as long.
+constexpr int kQuickRepairs = 5;
+/// Longer, and an operator who has ended the quarrel would wait for nothing.
+constexpr common::Duration kLongestRepairGap = std::chrono::seconds(10);
+/// As long without a loss after a repair, and the quarrel is over.
+constexpr common::Duration kCalm = std::chrono::seconds(30);
+
+common::Duration repair_delay(int repairs) {
+  if (repairs == 0) return {};
+  common::Duration delay = kRepairGap;
+  for (int i = kQuickRepairs; i < repairs && delay < kLongestRepairGap; ++i) delay *= 2;
+  return std::min(delay, kLongestRepairGap);
+}
 
 }  // namespace
 
@@ -23,28 +39,44 @@ Presence::Presence(const common::InstanceConfig& config, PresenceSettings settin
 
 void Presence::appear(common::Time now, common::Duration stagger, Actions& out) {
   live_ = true;
-  put(out);
+  put(false, out);
   renew_at_ = now + stagger;
   repeated_ = false;
 }
 
 /// The lifetime makes the kernel drop an address when nobody renews it any more.
-void Presence::put(Actions& out) const {
+void Presence::put(bool renewal, Actions& out) const {
   const auto lifetime = std::chrono::duration_cast<std::chrono::seconds>(settings_.lifetime);
-  if (virtual_mac_) out.push_back(SetDevice{device_, true});
-  for (const common::Prefix& address : addresses_) out.push_back(AddAddress{device_, address, lifetime});
-  for (const common::RouteConfig& route : routes_) out.push_back(AddRoute{device_, route, lifetime});
+  if (virtual_mac_ && !renewal) out.push_back(SetDevice{device_, true});
+  for (const common::Prefix& address : addresses_) out.push_back(AddAddress{device_, address, lifetime, renewal});
+  for (const common::RouteConfig& route : routes_) out.push_back(AddRoute{device_, route, lifetime, renewal});
 }
 
 void Presence::withdraw(Actions& out) {
   live_ = false;
   renew_at_.reset();
   announce_at_.reset();
+  repair_at_.reset();
   for (const common::RouteConfig& route : routes_) out.push_back(RemoveRoute{device_, route});
   // First of all: what takes an address away says so on the link, and nobody may be told by a MAC that is not ours any
   // more.
   if (virtual_mac_) out.push_back(SetDevice{device_, false});
   for (const common::Prefix& address : addresses_) out.push_back(RemoveAddress{device_, address});
+}
+
+common::Deadline Presence::disturbed(common::Time now) {
+  if (!live_ || repair_at_) return std::nullopt;
+  if (repaired_at_ && now > *repaired_at_ + kCalm) repairs_ = 0;
+  repair_at_ = now + repair_delay(repairs_);
+  return repair_at_;
+}
+
+void Presence::repair(common::Time now, bool aloud, Actions& out) {
+  repair_at_.reset();
+  repaired_at_ = now;
+  ++repairs_;
+  put(false, out);
+  if (aloud) announce(now, out);
 }
 
 void Presence::announce(common::Time now, Actions& out) {
@@ -66,8 +98,9 @@ common::Duration Presence::after_round() const {
 }
 
 void Presence::tick(common::Time now, bool aloud, Actions& out) {
+  if (repair_at_ && *repair_at_ <= now) repair(now, aloud, out);
   if (renew_at_ && *renew_at_ <= now) {
-    put(out);
+    put(true, out);
     renew_at_ = now + settings_.lifetime / kRenewals;
   }
   if (!announce_at_ || *announce_at_ > now) return;

@@ -27,17 +27,26 @@ class Presence {
   void appear(common::Time now, common::Duration stagger, Actions& out);
   /// Also what a predecessor of this process may have left behind.
   void withdraw(Actions& out);
+  /// Something of it was taken away by somebody else. When it will be put back, by tick(), with a new series of
+  /// announcements; none: that is settled already, or there is nothing to put back. The more often, the later: another
+  /// manager of the interface that is sure of itself must not be fought without end.
+  common::Deadline disturbed(common::Time now);
   /// A new series of announcements.
   void announce(common::Time now, Actions& out);
   /// `aloud`: the master is sure of itself, and may announce.
   void tick(common::Time now, bool aloud, Actions& out);
-  common::Deadline deadline() const { return common::earliest(renew_at_, announce_at_); }
+  common::Deadline deadline() const {
+    return common::earliest(repair_at_, common::earliest(renew_at_, announce_at_));
+  }
   void reconfigure(PresenceSettings settings) { settings_ = settings; }
+  const std::string& device() const { return device_; }
+  bool has_virtual_mac() const { return virtual_mac_; }
   /// It is one of ours, on this interface.
   bool has(const std::string& device, const common::Prefix& address) const;
 
  private:
-  void put(Actions& out) const;
+  void put(bool renewal, Actions& out) const;
+  void repair(common::Time now, bool aloud, Actions& out);
   void announce_once(Actions& out) const;
   common::Duration after_round() const;
 
@@ -50,7 +59,8 @@ class Presence {
   bool live_ = false;
   bool repeated_ = false;  ///< the series that repeat_after asks for has begun
   int rounds_left_ = 0;    ///< of the present series
-  common::Deadline renew_at_, announce_at_;
+  int repairs_ = 0;        ///< since the last time of calm
+  common::Deadline renew_at_, announce_at_, repair_at_, repaired_at_;
 };
 
 }  // namespace vrrpd

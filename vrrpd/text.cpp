@@ -45,6 +45,7 @@ std::string to_string(const Event& event) {
             return fmt::format("{} {} on {}: {}", e.added ? "added" : "removed", e.address.to_string(), e.interface,
                                e.code);
           },
+          [](const Disturbed& e) { return fmt::format("{} is gone from {}", e.what, e.device); },
           [](const Stop&) { return std::string("stop"); }, [](const Reload&) { return std::string("reload"); }},
       event);
 }

@@ -198,3 +198,87 @@ TEST_CASE("instances have hooks of their own, called before those of the group",
   CHECK(hooks[0].user == "daemon");
   CHECK(hooks[1].path == "/master");
 }
+
+namespace {
+
+/// Master, long enough that the announcements of the takeover are over.
+Bench calm_master(common::Config config = plain()) {
+  Bench b(std::move(config));
+  b.links_up().pass(3700ms).pass(10s);
+  b.actions.clear();
+  return b;
+}
+
+}  // namespace
+
+TEST_CASE("disturbed: what another program takes away is put back at once, announced, and no transition", "[delivery]") {
+  Bench b = calm_master();
+  const auto term = b.group().term;
+  b.feed(vrrpd::Disturbed{"wan", "10.0.0.254/24"});
+  CHECK(b.got<AddAddress>() == std::vector<AddAddress>{{"wan", {ip("10.0.0.254"), 24}, 2s}});
+  CHECK(b.got<Announce>().size() == 1);
+  CHECK(b.got<SendAdvert>().empty());
+  b.pass(100ms);
+  CHECK(b.got<Announce>().size() == 4);
+  CHECK(b.state() == GroupState::master);
+  CHECK(b.group().term == term);
+  CHECK(b.counter("repaired") == 1);
+  CHECK(b.got<vrrpd::RunHook>().empty());
+}
+
+TEST_CASE("disturbed: a renewal is no repair", "[delivery]") {
+  Bench b = calm_master();
+  b.pass(2s);
+  REQUIRE(b.got<AddAddress>().size() == 8);
+  CHECK(std::ranges::all_of(b.got<AddAddress>(), &AddAddress::renewal));
+}
+
+TEST_CASE("disturbed: who removes it again and again is answered more and more rarely, and in calm at once again",
+          "[delivery]") {
+  Bench b = calm_master();
+  const auto repairs_in = [&](Duration time) {
+    std::size_t repairs = 0;
+    for (const common::Time end = b.now + time; b.now < end;) {
+      b.feed(vrrpd::Disturbed{"wan", "10.0.0.254/24"});
+      repairs += static_cast<std::size_t>(std::ranges::count(b.got<AddAddress>(), false, &AddAddress::renewal));
+      b.pass(5ms);
+      repairs += static_cast<std::size_t>(std::ranges::count(b.got<AddAddress>(), false, &AddAddress::renewal));
+    }
+    return repairs;
+  };
+  CHECK(repairs_in(100ms) == 6);  // at once, and every 20 ms
+  CHECK(repairs_in(10s) < 10);
+  CHECK(repairs_in(60s) < 10);
+  CHECK(b.state() == GroupState::master);
+  b.pass(41s).feed(vrrpd::Disturbed{"wan", "10.0.0.254/24"});
+  CHECK(b.got<AddAddress>().size() == 1);
+}
+
+TEST_CASE("disturbed: nothing is put on an interface by a backup, or on one that cannot be used", "[delivery]") {
+  Bench b;
+  b.links_up().advert(200).feed(vrrpd::Disturbed{"wan", "10.0.0.254/24"});
+  CHECK(b.got<AddAddress>().empty());
+  Bench other = calm_master();
+  other.feed(vrrpd::Disturbed{"lan", "10.0.0.254/24"});
+  CHECK(other.got<AddAddress>().empty());
+  other.feed(vrrpd::Stop{}).feed(vrrpd::Disturbed{"wan", "10.0.0.254/24"});
+  CHECK(other.got<AddAddress>().empty());
+}
+
+TEST_CASE("disturbed: with the interface of a virtual MAC all that was on it comes back", "[delivery]") {
+  Bench b = calm_master(with_virtual_mac());
+  b.feed(vrrpd::Disturbed{"vm", "the interface"});
+  CHECK(b.got<SetDevice>() == std::vector<SetDevice>{{"vm", true}});
+  CHECK(b.got<AddAddress>().size() == 1);
+}
+
+TEST_CASE("another MAC of the interface is announced", "[delivery]") {
+  Bench b = calm_master();
+  vrrpd::LinkChanged link = Bench::link("wan");
+  link.mac = {{2, 0, 0, 0, 0, 9}};
+  b.feed(link);
+  CHECK(b.got<Announce>().size() == 1);
+  CHECK(b.state() == GroupState::master);
+  b.feed(link);
+  CHECK(b.got<Announce>().empty());
+}

@@ -65,7 +65,7 @@ void Addresses::load() {
     // We only ever add addresses with a lifetime. Without one it was put there by somebody else: between our
     // note and our request, or after ours had run out.
     if (links_.presence(interface, *prefix) != Links::Presence::temporary) continue;
-    ours_.emplace(Key(interface, *prefix), Stage::added);
+    ours_.emplace(Key(interface, *prefix), Own{Stage::added, links_.index(interface)});
     common::io::log(LogLevel::info, "address_inherited",
                     "found " + describe(interface, *prefix) + " of an earlier vrrpd");
   }
@@ -73,7 +73,7 @@ void Addresses::load() {
 
 void Addresses::save() {
   std::string text;
-  for (const auto& [key, stage] : ours_) text += key.first + " " + key.second.to_string() + "\n";
+  for (const auto& [key, own] : ours_) text += key.first + " " + key.second.to_string() + "\n";
   const auto written = common::io::write_file(record_, text);
   if (!written) {
     ++counters_.state_file_errors;
@@ -93,7 +93,7 @@ void Addresses::note_additions(const Actions& actions) {
     const auto* add = std::get_if<AddAddress>(&action);
     // One that is in the way already would turn into ours by being written down.
     if (add == nullptr || links_.presence(add->interface, add->address) != Links::Presence::absent) continue;
-    dirty_ |= ours_.emplace(Key(add->interface, add->address), Stage::noted).second;
+    dirty_ |= ours_.emplace(Key(add->interface, add->address), Own{}).second;
   }
   flush();
 }
@@ -129,7 +129,8 @@ AddressResult Addresses::add(const AddAddress& action) {
   const Key key{action.interface, action.address};
   const int index = links_.index(action.interface);
   const auto known = ours_.find(key);
-  const bool renewal = known != ours_.end() && known->second == Stage::added;
+  if (action.renewal && known != ours_.end() && is_gone(key)) return result;
+  const bool renewal = known != ours_.end() && known->second.stage == Stage::added;
   if (index == 0)
     result.code = ENODEV;
   else
@@ -137,7 +138,7 @@ AddressResult Addresses::add(const AddAddress& action) {
   if (result.code == 0) {
     foreign_.erase(key);
     dirty_ |= known == ours_.end();
-    ours_[key] = Stage::added;
+    ours_[key] = {Stage::added, index};
     return result;
   }
   if (!renewal) dirty_ |= ours_.erase(key) != 0;
@@ -158,11 +159,26 @@ void Addresses::found_foreign(const Key& key) {
           "backup; remove it with `ip address del`");
 }
 
+bool Addresses::is_gone(const Key& key) const {
+  return ours_.at(key).stage == Stage::added && links_.presence(key.first, key.second) == Links::Presence::absent;
+}
+
+std::vector<Disturbed> Addresses::missing() const {
+  std::vector<Disturbed> result;
+  for (const auto& [key, own] : ours_)
+    if (is_gone(key) && (result.empty() || result.back().device != key.first))
+      result.push_back({key.first, key.second.to_string()});
+  return result;
+}
+
 AddressResult Addresses::remove(const RemoveAddress& action) {
   AddressResult result{action.interface, action.address, false, 0};
   const Key key{action.interface, action.address};
-  if (!ours_.contains(key)) return result;
-  if (const int index = links_.index(action.interface); index != 0) {
+  const auto own = ours_.find(key);
+  if (own == ours_.end()) return result;
+  int index = links_.index(action.interface);
+  if (index == 0 && links_.exists(own->second.index)) index = own->second.index;
+  if (index != 0) {
     const AddressPtr address = build(index, action.address);
     nl_msg* message = nullptr;
     if (!address || rtnl_addr_build_delete_request(address.get(), 0, &message) < 0)

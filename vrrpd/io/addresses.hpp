@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "vrrpd/engine.hpp"
 #include "vrrpd/io/counters.hpp"
@@ -26,12 +27,18 @@ class Addresses {
   AddressResult add(const AddAddress& action);
   /// An address that is gone already, or is not ours, counts as removed.
   AddressResult remove(const RemoveAddress& action);
+  /// What we have added and the kernel has not any more, by the interface; one for each.
+  std::vector<Disturbed> missing() const;
   /// Brings the record up to date after removals: once for all of them.
   void flush();
 
  private:
   using Key = std::pair<std::string, common::Prefix>;
   enum class Stage { noted, added };
+  struct Own {
+    Stage stage = Stage::noted;
+    int index = 0;  ///< of its interface when it was added: that may be called otherwise when it is removed
+  };
   Addresses(std::string record, const Links& links, Counters& counters, RouteSocket socket);
   void load();
   void save();
@@ -43,7 +50,9 @@ class Addresses {
   const Links& links_;
   Counters& counters_;
   RouteSocket socket_;
-  std::map<Key, Stage> ours_;  ///< as in the file
+  bool is_gone(const Key& key) const;
+
+  std::map<Key, Own> ours_;  ///< as in the file
   std::set<Key> foreign_;      ///< found in our way: said once
   bool dirty_ = false;
   bool record_failed_ = false;

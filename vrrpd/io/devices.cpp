@@ -165,7 +165,21 @@ std::string Devices::trouble(const std::string& parent) const {
   return {};
 }
 
+std::vector<Disturbed> Devices::missing() {
+  std::vector<Disturbed> result;
+  for (const auto& [name, device] : wanted_) {
+    if (links_.index(device.parent) == 0 || blocked_.contains(name)) continue;
+    if (links_.index(name) == 0) make(name, device);
+    if (up_.contains(name) && !links_.up(name)) result.push_back({name, "the interface"});
+  }
+  return result;
+}
+
 int Devices::set(const SetDevice& action) {
+  if (action.up)
+    up_.insert(action.device);
+  else
+    up_.erase(action.device);
   const int index = links_.index(action.device);
   if (index == 0 || blocked_.contains(action.device)) return action.up ? ENODEV : 0;
   const MessagePtr message(nlmsg_alloc_simple(RTM_NEWLINK, 0));

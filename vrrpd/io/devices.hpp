@@ -35,6 +35,9 @@ class Devices {
   void parent_changed(const std::string& parent);
   /// 0, or an errno value.
   int set(const SetDevice& action);
+  /// Those that should be up and are not: somebody else has removed them, in which case they exist again after this
+  /// call, or has set them down.
+  std::vector<Disturbed> missing();
   /// Why an interface on top of this one cannot be used: one sentence, or empty.
   std::string trouble(const std::string& parent) const;
 
@@ -52,6 +55,7 @@ class Devices {
   Wanted wanted_;
   std::set<std::string> blocked_;  ///< somebody else's interface has the name: nothing may be put on it
   std::set<std::string> failed_;   ///< said once
+  std::set<std::string> up_;       ///< by our wish
   /// What the parents' settings were before: path and value, by parent.
   std::map<std::string, std::map<std::string, std::string>> before_;
 };

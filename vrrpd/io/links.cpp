@@ -109,6 +109,14 @@ void Links::poll() {
   if (std::exchange(polling_, true)) return;
   take_in();
   polling_ = false;
+  if (!when_less_ || telling_less_ || !std::exchange(less_, false)) return;
+  telling_less_ = true;
+  when_less_();
+  telling_less_ = false;
+}
+
+void Links::when_less(std::function<void()> handler) {
+  when_less_ = std::move(handler);
 }
 
 void Links::take_in() {
@@ -120,6 +128,7 @@ void Links::take_in() {
                   "the kernel lost changes of interfaces for us: reading all of them anew");
   if (auto read = read_all(); !read)
     common::io::log(common::io::LogLevel::error, "netlink_failed", read.error().text);
+  less_ = true;
   choose_probes();
   report_all();
 }
@@ -151,6 +160,7 @@ void Links::apply_link(nlmsghdr* message) {
     by_name_.erase(named);
   if (message->nlmsg_type == RTM_DELLINK) {
     links_.erase(header.ifi_index);
+    less_ = true;
     if (watched_.contains(before)) choose_probes();
     return report(before);
   }
@@ -158,6 +168,8 @@ void Links::apply_link(nlmsghdr* message) {
   link.name = name;
   // IFF_RUNNING follows the operational state, which the kernel brings up to date a little after the carrier.
   constexpr unsigned kNeeded = IFF_UP | IFF_RUNNING | IFF_LOWER_UP;
+  less_ |= link.up && (header.ifi_flags & IFF_UP) == 0;
+  link.up = (header.ifi_flags & IFF_UP) != 0;
   link.running = (header.ifi_flags & kNeeded) == kNeeded;
   if (const nlattr* mac = attributes[IFLA_ADDRESS]; mac != nullptr && nla_len(mac) == 6)
     std::memcpy(link.mac.bytes.data(), nla_data(mac), 6);
@@ -182,7 +194,9 @@ void Links::apply_address(nlmsghdr* message) {
   auto& addresses = found->second.addresses;
   const auto place = std::ranges::find(addresses, *prefix, &Address::prefix);
   if (message->nlmsg_type == RTM_DELADDR) {
-    if (place != addresses.end()) addresses.erase(place);
+    if (place == addresses.end()) return;
+    addresses.erase(place);
+    less_ = true;
   } else {
     const std::uint32_t flags =
         attributes[IFA_FLAGS] != nullptr ? nla_get_u32(attributes[IFA_FLAGS]) : header.ifa_flags;
@@ -208,6 +222,11 @@ const Links::Link* Links::find(const std::string& interface) const {
 int Links::index(const std::string& interface) const {
   const auto found = by_name_.find(interface);
   return found == by_name_.end() ? 0 : found->second;
+}
+
+bool Links::up(const std::string& interface) const {
+  const Link* link = find(interface);
+  return link != nullptr && link->up;
 }
 
 common::MacAddress Links::mac(const std::string& interface) const {

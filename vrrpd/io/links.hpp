@@ -34,8 +34,12 @@ class Links {
   void watch(Watched interfaces);
   /// Takes in what the kernel has reported up to now.
   void poll();
+  /// Called when all of that has been taken in, and something of an interface or an address has gone.
+  void when_less(std::function<void()> handler);
 
   int index(const std::string& interface) const;  ///< 0: there is no such interface
+  bool exists(int index) const { return links_.contains(index); }
+  bool up(const std::string& interface) const;  ///< set up, whether or not it has a carrier
   common::MacAddress mac(const std::string& interface) const;
   struct Macvlan {
     int parent = 0;
@@ -58,6 +62,7 @@ class Links {
   };
   struct Link {
     std::string name;
+    bool up = false;
     bool running = false;  ///< as notified
     bool carrier = true;   ///< as last asked for: sooner known than notified
     common::MacAddress mac;
@@ -92,6 +97,8 @@ class Links {
   std::map<std::string, int> by_name_;
   Watched watched_;
   bool polling_ = false;
+  bool less_ = false, telling_less_ = false;
+  std::function<void()> when_less_;
   std::map<std::string, LinkChanged> reported_;
 };
 

@@ -42,6 +42,8 @@ class RouteSocket {
 class RouteMonitor {
  public:
   static common::Result<RouteMonitor> open();
+  /// Of routes, and only of those that this protocol has made: a router may know a million others.
+  static common::Result<RouteMonitor> open_routes(unsigned char protocol);
 
   int fd() const;
   enum class Outcome { drained, overrun };

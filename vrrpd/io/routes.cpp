@@ -33,13 +33,15 @@ std::string describe(const common::RouteConfig& route) {
 
 }  // namespace
 
-Routes::Routes(const Links& links, Counters& counters, RouteSocket socket)
-    : links_(links), counters_(counters), socket_(std::move(socket)) {}
+Routes::Routes(const Links& links, Counters& counters, RouteSocket socket, RouteMonitor monitor)
+    : links_(links), counters_(counters), socket_(std::move(socket)), monitor_(std::move(monitor)) {}
 
 common::Result<Routes> Routes::open(const Links& links, Counters& counters) {
   auto socket = RouteSocket::open();
   if (!socket) return std::unexpected(socket.error());
-  return Routes(links, counters, std::move(*socket));
+  auto monitor = RouteMonitor::open_routes(kRouteProtocol);
+  if (!monitor) return std::unexpected(monitor.error());
+  return Routes(links, counters, std::move(*socket), std::move(*monitor));
 }
 
 int Routes::send(int type, int flags, int index, const common::RouteConfig& route, std::chrono::seconds lifetime) {
@@ -81,9 +83,11 @@ int Routes::insert(int index, const AddRoute& action, bool renewal) {
 void Routes::add(const AddRoute& action) {
   const Key key{action.device, describe(action.route)};
   const int index = links_.index(action.device);
-  const int error = index == 0 ? ENODEV : insert(index, action, ours_.contains(key));
+  const auto known = ours_.find(key);
+  if (action.renewal && known != ours_.end() && known->second.gone) return;
+  const int error = index == 0 ? ENODEV : insert(index, action, known != ours_.end());
   if (error == 0) {
-    ours_.insert(key);
+    ours_[key] = {action.route, false};
     failed_.erase(key);
     return;
   }
@@ -94,6 +98,40 @@ void Routes::add(const AddRoute& action) {
                             " already that is not ours: it is left alone; give "
                             "virtual_routes another metric"
                       : "cannot add the route to " + key.second + " by " + action.device + ": " + std::strerror(error));
+}
+
+std::vector<Disturbed> Routes::missing() {
+  const auto outcome = monitor_.read([this](nlmsghdr* message) { take_in(message); });
+  std::vector<Disturbed> result;
+  for (auto& [key, own] : ours_) {
+    // What was lost may have been about any of them; to put back what is there does no harm.
+    own.gone |= outcome == RouteMonitor::Outcome::overrun;
+    if (own.gone && (result.empty() || result.back().device != key.first))
+      result.push_back({key.first, "the route to " + key.second});
+  }
+  return result;
+}
+
+void Routes::take_in(nlmsghdr* message) {
+  if (message->nlmsg_type != RTM_DELROUTE && message->nlmsg_type != RTM_NEWROUTE) return;
+  nlattr* attributes[RTA_MAX + 1];
+  if (nlmsg_parse(message, sizeof(rtmsg), attributes, RTA_MAX, nullptr) < 0) return;
+  const auto& header = *static_cast<const rtmsg*>(nlmsg_data(message));
+  const auto number = [&](int type) { return attributes[type] == nullptr ? 0 : nla_get_u32(attributes[type]); };
+  for (auto& [key, own] : ours_) {
+    const common::RouteConfig& route = own.route;
+    const auto bytes = route.to.network().bytes();
+    const nlattr* to = attributes[RTA_DST];
+    const bool same_destination =
+        header.rtm_family == (route.to.address.is_v4() ? AF_INET : AF_INET6) && header.rtm_dst_len == route.to.length &&
+        (to == nullptr ? route.to.length == 0
+                       : static_cast<std::size_t>(nla_len(to)) == bytes.size() &&
+                             std::memcmp(nla_data(to), bytes.data(), bytes.size()) == 0);
+    const bool same_metric = route.metric == 0 || number(RTA_PRIORITY) == route.metric;
+    if (same_destination && same_metric && number(RTA_TABLE) == route.table &&
+        static_cast<int>(number(RTA_OIF)) == links_.index(key.first))
+      own.gone = message->nlmsg_type == RTM_DELROUTE;
+  }
 }
 
 void Routes::remove(const RemoveRoute& action) {

@@ -1,9 +1,11 @@
 #pragma once
 // Routes that only the master has. They are marked as ours by their protocol, prefer a virtual address as source (so
 // that the kernel drops an IPv4 one together with the address), and those of IPv6 have a lifetime that is renewed.
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "vrrpd/engine.hpp"
 #include "vrrpd/io/counters.hpp"
@@ -21,17 +23,28 @@ class Routes {
 
   void add(const AddRoute& action);
   void remove(const RemoveRoute& action);
+  /// Readable when something has happened to one of our routes.
+  int fd() const { return monitor_.fd(); }
+  /// What we have added and somebody else has removed; one for each interface. The kernel does not tell of every end of
+  /// a route (one that it takes away together with an address or an interface): those are back with the next renewal.
+  std::vector<Disturbed> missing();
 
  private:
   using Key = std::pair<std::string, std::string>;  ///< device, and the route in words
-  Routes(const Links& links, Counters& counters, RouteSocket socket);
+  struct Own {
+    common::RouteConfig route;
+    bool gone = false;
+  };
+  Routes(const Links& links, Counters& counters, RouteSocket socket, RouteMonitor monitor);
+  void take_in(nlmsghdr* message);
   int send(int type, int flags, int index, const common::RouteConfig& route, std::chrono::seconds lifetime);
   int insert(int index, const AddRoute& action, bool renewal);
 
   const Links& links_;
   Counters& counters_;
   RouteSocket socket_;
-  std::set<Key> ours_;
+  RouteMonitor monitor_;
+  std::map<Key, Own> ours_;
   std::set<Key> failed_;  ///< said once
 };
 

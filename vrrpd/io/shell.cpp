@@ -1,5 +1,6 @@
 #include "vrrpd/io/shell.hpp"
 
+#include <sys/epoll.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -58,7 +59,9 @@ Shell::Shell(common::io::Loop& loop, common::io::DaemonOptions options, common::
       terms_(options_.run_dir + "/state/terms"),
       adverts_(loop, counters_, [this](AdvertReceived advert) { feed(std::move(advert)); }) {}
 
-Shell::~Shell() = default;
+Shell::~Shell() {
+  if (routes_) loop_.unwatch(routes_->fd());
+}
 
 std::vector<std::string> Shell::hook_environment() const {
   return {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -84,6 +87,8 @@ common::Status Shell::start() {
   auto routes = Routes::open(*links_, counters_);
   if (!routes) return std::unexpected(routes.error());
   routes_.emplace(std::move(*routes));
+  links_->when_less([this] { look_after(); });
+  loop_.watch(routes_->fd(), EPOLLIN, [this](std::uint32_t) { look_after(); }, common::io::Loop::Priority::urgent);
 
   timer_ = loop_.timer([this] { tick(); });
   exit_timer_ = loop_.timer([this] { loop_.stop(); });
@@ -148,7 +153,17 @@ void Shell::feed(Event event) {
 void Shell::tick() {
   links_->poll();
   adverts_.poll();
+  if (something_missing_) look_after();
   feed(Tick{});
+}
+
+/// What somebody else has removed. Asked when the kernel has told of a removal, and on until nothing is missing.
+void Shell::look_after() {
+  links_->poll();  // or what we have just added seems to be missing
+  std::vector<Disturbed> found = devices_->missing();
+  for (auto& more : {addresses_->missing(), routes_->missing()}) found.insert(found.end(), more.begin(), more.end());
+  something_missing_ = !found.empty();
+  for (Disturbed& each : found) feed(std::move(each));
 }
 
 void Shell::link_changed(const LinkChanged& change) {

@@ -39,6 +39,7 @@ class Shell {
   void feed(Event event);
   void tick();
   void follow(const common::Config& config);
+  void look_after();
   void link_changed(const LinkChanged& change);
   void client_connected(ClientId client, const common::io::PeerCredentials& who);
   void client_message(ClientId client, const common::NotifyMessage& message);
@@ -73,6 +74,7 @@ class Shell {
   bool stopping_ = false, finished_ = false;
   int announce_error_ = 0;
   bool terms_failed_ = false;
+  bool something_missing_ = false;  ///< of what we have put on interfaces: looked after again and again
   Devices::Wanted followed_devices_;
   Links::Watched followed_;  ///< of the configuration before a reload: it may still have to be left
 };
