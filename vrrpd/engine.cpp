@@ -147,6 +147,7 @@ void Engine::State::handle(const Reload& reload, Context& ctx) {
     switch (compare(entry.group.config(), config)) {
       case Change::adopt:
         entry.group.reconfigure(*config.group(entry.group.name()), settings(entry.group.name()), ctx);
+        for (const auto& [interface, link] : links) entry.group.on_link(link, ctx);
         break;
       case Change::restart:
       case Change::retire:

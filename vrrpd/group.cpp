@@ -56,6 +56,8 @@ void Group::on_link(const LinkChanged& link, Context& ctx) {
     // Another MAC, and everybody knows the old one.
     if (member.on_link(link) && stage_ == Stage::master) member.presence().announce(ctx.now, ctx.out);
   }
+  for (Instance& newcomer : newcomers_)
+    if (newcomer.config().interface == link.interface) newcomer.on_link(link);
   review(ctx);
 }
 
@@ -267,13 +269,6 @@ void Group::stop(Context& ctx) {
   review(ctx);
 }
 
-void Group::reconfigure(common::GroupConfig config, GroupSettings settings, Context& ctx) {
-  config_ = std::move(config);
-  settings_ = std::move(settings);
-  for (std::size_t i = 0; i < members_.size(); ++i) members_[i].reconfigure(config_.instances[i], config_);
-  review(ctx);
-}
-
 void Group::reply(bool ok, const std::string& error, Context& ctx) {
   timers_.stop(Timer::ticket);
   if (!ticket_) return;
@@ -284,6 +279,7 @@ void Group::reply(bool ok, const std::string& error, Context& ctx) {
 // --- the machine ---------------------------------------------------------------------------------------------------
 
 void Group::review(Context& ctx) {
+  admit(ctx);
   int moves = 0;
   while (review_once(ctx)) common::check(++moves < kMostMoves, "a sync group comes to rest");
 }

@@ -86,7 +86,7 @@ class Group {
   void switchover(bool force, Ticket ticket, Context& ctx);
   void release(Ticket ticket, Context& ctx);
   void stop(Context& ctx);
-  /// The instances must be the same.
+  /// One instance at least must be the same.
   void reconfigure(common::GroupConfig config, GroupSettings settings, Context& ctx);
 
   // --- what is
@@ -135,6 +135,9 @@ class Group {
   void store(Context& ctx) const;
   void expire_timers(Context& ctx);
   bool masters() const;
+  void admit(Context& ctx);
+  void join(Instance member, Context& ctx);
+  void part(Instance& member, Context& ctx);
   void reply(bool ok, const std::string& error, Context& ctx);
 
   // --- group_members.cpp
@@ -206,6 +209,7 @@ class Group {
   common::GroupConfig config_;
   GroupSettings settings_;
   std::vector<Instance> members_;
+  std::vector<Instance> newcomers_;  ///< of a reload: they join when they can be used, and hold nobody up before
   Stage stage_ = Stage::initialize;
   common::TimerTable<Timer> timers_;
   common::Term term_;      ///< the newest known; in mastership always ours

@@ -92,6 +92,9 @@ std::vector<std::string> Group::reasons(const Context& ctx) const {
   std::vector<std::string> result;
   if (const std::string trouble = obstacle(ctx); !trouble.empty()) result.push_back(trouble);
   if (stage_ == Stage::doubting) result.push_back("two masters met; comparing terms");
+  for (const Instance& newcomer : newcomers_)
+    result.push_back("instance " + newcomer.config().name + " cannot join the group yet: " +
+                     (newcomer.usable() ? "the group is on the move" : newcomer.trouble()));
   if (!waiting_why_.empty() && stage_ == Stage::backup) result.push_back(waiting_why_);
   if (settings_.gated && !ctx.participants.present(common::Role::agent))
     result.push_back("`natctl agent` is not connected");
@@ -134,6 +137,8 @@ GroupStatus Group::status(const Context& ctx) const {
   result.reasons = reasons(ctx);
   for (const Instance& member : members_)
     result.instances.push_back(member.status(result.state, priority(member, ctx)));
+  for (const Instance& newcomer : newcomers_)
+    result.instances.push_back(newcomer.status(GroupState::initialize, priority(newcomer, ctx)));
   result.counters = counters_;
   result.transitions = transitions_;
   return result;

@@ -52,10 +52,15 @@ bool Instance::on_link(const LinkChanged& link) {
   return moved;
 }
 
-void Instance::reconfigure(const common::InstanceConfig& config, const common::GroupConfig& group) {
+void Instance::reconfigure(const common::InstanceConfig& config, const common::GroupConfig& group, common::Time now,
+                           bool aloud, Actions& out) {
+  const bool other_form = config.checksum != config_.checksum;
   config_ = config;
   interval_ = group.interval_of(config_);
-  presence_.reconfigure({group.garp_of(config_), group.address_lifetime, owner_});
+  addresses_ = listed(config_);
+  mismatch_told_ = false;
+  if (other_form) form_ = first_form(config_.checksum);
+  presence_.reconfigure(config_, {group.garp_of(config_), group.address_lifetime, owner_}, now, aloud, out);
 }
 
 common::IpAddress Instance::source() const {

@@ -81,8 +81,9 @@ class Instance {
   void answer(int priority, common::Time now, Actions& out);
   void say_goodbye(Actions& out);                     ///< priority 0
 
-  /// New values of what may change under way; see reload.hpp.
-  void reconfigure(const common::InstanceConfig& config, const common::GroupConfig& group);
+  /// New values of everything but what makes it this virtual router; see reload.hpp. `aloud`: as for Presence::tick().
+  void reconfigure(const common::InstanceConfig& config, const common::GroupConfig& group, common::Time now, bool aloud,
+                   Actions& out);
   const common::InstanceConfig& config() const { return config_; }
   InstanceStatus status(common::GroupState state, int priority) const;
   void count(const std::string& what) { ++counters_[what]; }

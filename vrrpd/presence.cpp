@@ -64,6 +64,39 @@ void Presence::withdraw(Actions& out) {
   for (const common::Prefix& address : addresses_) out.push_back(RemoveAddress{device_, address});
 }
 
+void Presence::take_away_what_lacks_in(const Presence& next, Actions& out) const {
+  const auto lacks = [](const auto& list, const auto& item) { return std::ranges::find(list, item) == list.end(); };
+  for (const common::RouteConfig& route : routes_)
+    if (lacks(next.routes_, route)) out.push_back(RemoveRoute{device_, route});
+  for (const common::Prefix& address : addresses_)
+    if (lacks(next.addresses_, address)) out.push_back(RemoveAddress{device_, address});
+}
+
+void Presence::reconfigure(const common::InstanceConfig& config, PresenceSettings settings, common::Time now, bool aloud,
+                           Actions& out) {
+  Presence next(config, settings);
+  const bool was_live = live_, moved = next.device_ != device_;
+  if (was_live && moved)
+    withdraw(out);
+  else if (was_live)
+    take_away_what_lacks_in(next, out);
+  const bool more = moved || !std::ranges::all_of(next.announced_, [&](const common::IpAddress& each) {
+                      return std::ranges::find(announced_, each) != announced_.end();
+                    });
+  device_ = next.device_;
+  virtual_mac_ = next.virtual_mac_;
+  settings_ = next.settings_;
+  addresses_ = std::move(next.addresses_);
+  announced_ = std::move(next.announced_);
+  routes_ = std::move(next.routes_);
+  if (!was_live) return;
+  if (moved)
+    appear(now, {}, out);
+  else
+    put(false, out);
+  if (more && aloud) announce(now, out);
+}
+
 common::Deadline Presence::disturbed(common::Time now) {
   if (!live_ || repair_at_) return std::nullopt;
   if (repaired_at_ && now > *repaired_at_ + kCalm) repairs_ = 0;

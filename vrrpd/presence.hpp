@@ -38,7 +38,9 @@ class Presence {
   common::Deadline deadline() const {
     return common::earliest(repair_at_, common::earliest(renew_at_, announce_at_));
   }
-  void reconfigure(PresenceSettings settings) { settings_ = settings; }
+  /// Only what differs is taken away and put there. `aloud` as for tick().
+  void reconfigure(const common::InstanceConfig& config, PresenceSettings settings, common::Time now, bool aloud,
+                   Actions& out);
   const std::string& device() const { return device_; }
   bool has_virtual_mac() const { return virtual_mac_; }
   /// It is one of ours, on this interface.
@@ -50,8 +52,10 @@ class Presence {
   void announce_once(Actions& out) const;
   common::Duration after_round() const;
 
+  void take_away_what_lacks_in(const Presence& next, Actions& out) const;
+
   std::string device_;
-  bool virtual_mac_;
+  bool virtual_mac_ = false;
   PresenceSettings settings_;
   std::vector<common::Prefix> addresses_;  ///< added and removed
   std::vector<common::IpAddress> announced_;

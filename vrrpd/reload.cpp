@@ -4,30 +4,18 @@
 
 namespace vrrpd {
 
-namespace {
-
-bool same_unicast(const common::UnicastConfig& a, const common::UnicastConfig& b) {
-  return a.own == b.own && a.peers == b.peers && a.minimum_ttl == b.minimum_ttl;
+bool same_router(const common::InstanceConfig& a, const common::InstanceConfig& b) {
+  return a.name == b.name && a.interface == b.interface && a.vrid == b.vrid && a.family() == b.family();
 }
-
-bool same(const common::InstanceConfig& a, const common::InstanceConfig& b) {
-  const bool both_unicast =
-      a.unicast.has_value() == b.unicast.has_value() && (!a.unicast || same_unicast(*a.unicast, *b.unicast));
-  return a.name == b.name && a.interface == b.interface && a.vrid == b.vrid && a.checksum == b.checksum &&
-         a.virtual_addresses == b.virtual_addresses && a.excluded_addresses == b.excluded_addresses &&
-         a.virtual_routes == b.virtual_routes && a.virtual_mac == b.virtual_mac && a.version == b.version &&
-         a.password == b.password && both_unicast;
-}
-
-}  // namespace
 
 Change compare(const common::GroupConfig& running, const common::Config& wanted) {
   const common::GroupConfig* next = wanted.group(running.name);
   if (next == nullptr) return Change::retire;
-  const bool equal = std::equal(running.instances.begin(), running.instances.end(), next->instances.begin(),
-                                next->instances.end(), same);
+  const bool some = std::ranges::any_of(running.instances, [&](const common::InstanceConfig& instance) {
+    return std::ranges::any_of(next->instances, [&](const auto& other) { return same_router(instance, other); });
+  });
   const auto owned = [](const common::GroupConfig& group) { return group.owns(group.instances.front()); };
-  return equal && owned(running) == owned(*next) ? Change::adopt : Change::restart;
+  return some && owned(running) == owned(*next) ? Change::adopt : Change::restart;
 }
 
 std::vector<std::string> added(const std::vector<std::string>& running, const common::Config& wanted) {

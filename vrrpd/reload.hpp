@@ -8,10 +8,14 @@
 namespace vrrpd {
 
 enum class Change {
-  adopt,    ///< the same instances: priorities, intervals and hooks change under way, no advert is missed
-  restart,  ///< other instances, VRIDs or addresses: leaves with priority 0 and begins anew, so that a peer may follow
+  adopt,    ///< whatever differs changes under way: no transition, no missed advert
+  restart,  ///< not one instance is the same, or the owner of the addresses changes: leaves with priority 0 and begins
+            ///< anew, so that a peer may follow
   retire,   ///< not in the new configuration
 };
+
+/// The same virtual router on the same interface: it goes on, whatever else of it changes.
+bool same_router(const common::InstanceConfig& a, const common::InstanceConfig& b);
 
 Change compare(const common::GroupConfig& running, const common::Config& wanted);
 

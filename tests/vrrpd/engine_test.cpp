@@ -206,47 +206,6 @@ TEST_CASE("hooks are called as keepalived calls them, after everything else", "[
   CHECK(b.got<vrrpd::RunHook>().at(0).arguments[2] == "STOP");
 }
 
-TEST_CASE("reload: the same instances go on without a missed advert", "[engine]") {
-  Bench b;
-  b.make_master();
-  common::Config changed = b.config;
-  changed.vrrp->groups[0].priority = 150;
-  changed.vrrp->groups[0].advertise_interval = 500ms;
-  b.feed(vrrpd::Reload{changed});
-  CHECK(b.got<vrrpd::RemoveAddress>().empty());
-  b.pass(4s);
-  CHECK(b.sent_priorities().front() == 150);
-  CHECK(b.sent_priorities().size() >= 7);
-  CHECK(b.state() == GroupState::master);
-}
-
-TEST_CASE("reload: other addresses: the group leaves and begins anew", "[engine]") {
-  Bench b;
-  b.make_master();
-  common::Config changed = b.config;
-  changed.vrrp->groups[0].instances[0].virtual_addresses = {{ip("10.0.0.200"), 24}};
-  b.feed(vrrpd::Reload{changed});
-  CHECK(b.sent_priorities() == std::vector<int>{0});
-  CHECK(b.got<vrrpd::RemoveAddress>().at(0).address == common::Prefix{ip("10.0.0.254"), 24});
-  CHECK(b.state() == GroupState::backup);
-  CHECK(b.group().term.counter == 1);  // and remembers its term
-  b.pass(4s);
-  CHECK(b.got<vrrpd::AddAddress>().at(0).address == common::Prefix{ip("10.0.0.200"), 24});
-}
-
-TEST_CASE("reload: groups come and go", "[engine]") {
-  Bench b;
-  b.make_master();
-  common::Config changed = b.config;
-  changed.vrrp->groups[0].name = "OTHER";
-  b.feed(vrrpd::Reload{changed});
-  CHECK(b.sent_priorities() == std::vector<int>{0});
-  REQUIRE(b.engine.status(b.now).groups.size() == 1);
-  CHECK(b.group().name == "OTHER");
-  b.pass(4s);
-  CHECK(b.state() == GroupState::master);
-}
-
 TEST_CASE("without groups there is nothing to do, and stopping is done at once", "[engine]") {
   common::Config config;
   config.node = "R1";

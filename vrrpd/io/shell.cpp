@@ -19,6 +19,9 @@ using common::io::LogLevel;
 /// How long the process stays for hooks that still run when everything else is done.
 constexpr common::Duration kHooksAtExit = std::chrono::seconds(5);
 
+/// A group that is not in the configuration any more has left its interfaces by then.
+constexpr common::Duration kLeaveTime = std::chrono::seconds(1);
+
 std::uint64_t random_seed() {
   std::uint64_t seed = 0;
   // Never fails nor blocks for 8 bytes once the system has booted; and only the jitter of timers hangs on it.
@@ -92,6 +95,7 @@ common::Status Shell::start() {
 
   timer_ = loop_.timer([this] { tick(); });
   exit_timer_ = loop_.timer([this] { loop_.stop(); });
+  tidy_timer_ = loop_.timer([this] { follow(config_); }, common::io::Loop::Priority::normal);
   hooks_.when_idle([this] {
     if (finished_) loop_.stop();
   });
@@ -174,7 +178,7 @@ void Shell::link_changed(const LinkChanged& change) {
   feed(std::move(told));
 }
 
-/// Listens on the interfaces of a configuration. Those of the one before stay until the next change: the
+/// Listens on the interfaces of a configuration. Those of the one before stay until this is called again: the
 /// engine may still be leaving them.
 void Shell::follow(const common::Config& config) {
   Links::Watched now = interfaces_of(config);
@@ -183,7 +187,6 @@ void Shell::follow(const common::Config& config) {
     both[interface].virtual_addresses.insert(watch.virtual_addresses.begin(), watch.virtual_addresses.end());
     both[interface].families.insert(watch.families.begin(), watch.families.end());
   }
-  // One that is not wanted any more may still have to be left; it goes with the next change, or at the end.
   Devices::Wanted devices = devices_of(config);
   Devices::Wanted all_devices = devices;
   all_devices.merge(followed_devices_);
@@ -244,8 +247,10 @@ void Shell::reload() {
     return;
   }
   config_ = std::move(*config);
-  feed(Reload{config_});
+  // First the ground: what is new of it is there when the engine asks for it.
   follow(config_);
+  feed(Reload{config_});
+  tidy_timer_->set(common::io::now() + kLeaveTime);
   log(LogLevel::info, "reloaded", "the configuration has been read anew");
 }
 
@@ -296,6 +301,7 @@ void Shell::store(const StoreTerm& action) {
 
 void Shell::finish() {
   finished_ = true;
+  tidy_timer_->set(std::nullopt);
   devices_->want({});
   if (hooks_.idle()) return loop_.stop();
   exit_timer_->set(common::io::now() + kHooksAtExit);

@@ -67,7 +67,7 @@ class Shell {
   std::optional<Devices> devices_;
   std::optional<Routes> routes_;
   std::optional<Engine> engine_;
-  std::unique_ptr<common::io::Loop::Timer> timer_, exit_timer_;
+  std::unique_ptr<common::io::Loop::Timer> timer_, exit_timer_, tidy_timer_;
   std::deque<Event> events_;
   Actions actions_;
   bool stepping_ = false;
