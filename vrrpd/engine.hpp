@@ -146,6 +146,7 @@ struct RunHook {
   std::vector<std::string> arguments;  ///< GROUP|INSTANCE name MASTER|BACKUP|FAULT|STOP priority
   std::string user;
   common::Duration timeout{};
+  std::string group;  ///< its hooks, and those of its instances, run one after the other
   bool operator==(const RunHook&) const = default;
 };
 /// Keep the highest term of the group, and whether an operator moved it away from here, for a successor of this process

@@ -175,7 +175,7 @@ void Group::run_hooks(Context& ctx) {
     for (const std::string& path : {special, hooks.notify})
       if (!path.empty())
         ctx.hooks.push_back(
-            RunHook{path, {kind, its_name, word, std::to_string(its_priority)}, hooks.user, hooks.timeout});
+            RunHook{path, {kind, its_name, word, std::to_string(its_priority)}, hooks.user, hooks.timeout, name()});
   };
   // In keepalived's order: the members, and then the group as a whole.
   for (const Instance& member : members_)

@@ -17,8 +17,8 @@ using common::io::log;
 using common::io::LogLevel;
 
 /// A hook that hangs while the group flaps must not pile up work: beyond this the oldest waiting one, which
-/// tells of a state long past, is left out.
-constexpr std::size_t kMaxWaiting = 32;
+/// tells of a state long past, is left out. A group may have dozens of instances with two hooks each.
+constexpr std::size_t kMaxWaiting = 256;
 /// Between asking a hook to end and ending it.
 constexpr common::Duration kKillGrace = std::chrono::seconds(1);
 
@@ -44,15 +44,12 @@ bool Hooks::idle() const {
 }
 
 void Hooks::run(RunHook hook) {
-  const auto argument = [&](std::size_t i) {
-    return i < hook.arguments.size() ? hook.arguments[i] : std::string();
-  };
-  const Key key{argument(0), argument(1)};
+  const Key key = hook.group;
   Queue& queue = queues_[key];
   if (queue.waiting.size() >= kMaxWaiting) {
     ++counters_.hooks_dropped;
     log(LogLevel::warning, "hook_dropped",
-        queue.waiting.front().path + ": left out, because earlier hooks of " + key.second +
+        queue.waiting.front().path + ": left out, because earlier hooks of " + key +
             " are still running");
     queue.waiting.pop_front();
   }
@@ -76,6 +73,7 @@ bool Hooks::start(const Key& key, Queue& queue, const RunHook& hook) {
                                               "STEADYNAT_PRIORITY"};
   for (std::size_t i = 0; i < std::min(kNames.size(), hook.arguments.size()); ++i)
     command.environment.push_back(std::string(kNames[i]) + "=" + hook.arguments[i]);
+  command.environment.push_back("STEADYNAT_GROUP=" + hook.group);
   const auto pid = start_process(command);
   if (!pid) {
     ++counters_.hooks_failed;

@@ -1,13 +1,11 @@
 #pragma once
-// Runs the notify programs: of each group (or instance) one at a time and in order, never waited for by the
-// loop.
+// Runs the notify programs: of each group, with its instances, one at a time and in order, never waited for by the loop.
 #include <cstddef>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "common/io/loop.hpp"
@@ -36,7 +34,7 @@ class Hooks {
     bool killed = false;
     std::unique_ptr<common::io::Loop::Timer> timer;
   };
-  using Key = std::pair<std::string, std::string>;  ///< GROUP|INSTANCE and the name
+  using Key = std::string;  ///< the group
 
   void start_next(const Key& key);
   bool start(const Key& key, Queue& queue, const RunHook& hook);
