@@ -54,6 +54,8 @@ void resolve_vrrp(const Draft& draft, const NodeConfig& own, Config& config) {
   for (GroupConfig& group : config.vrrp->groups) {
     group.priority = draft.priority_of(group, nullptr, own);
     if (peer) group.peer_priority = draft.priority_of(group, nullptr, *peer);
+    for (TrackConfig& track : group.tracks)
+      if (track.kind == TrackConfig::Kind::interface) track.target = on_node(own, track.target);
     for (InstanceConfig& instance : group.instances) {
       instance.interface = on_node(own, instance.interface);
       const int priority = draft.priority_of(group, &instance, own);

@@ -56,6 +56,25 @@ struct HooksConfig {
   Duration timeout = 30s;
 };
 
+/// Something outside VRRP that says how fit this router is for a group.
+struct TrackConfig {
+  enum class Kind {
+    interface,  ///< has a carrier
+    script,     ///< ends with 0
+    file,       ///< holds a number that is added to the priority, or `fault`
+    process,    ///< runs
+  };
+  std::string name;
+  Kind kind = Kind::interface;
+  std::string target;          ///< interface on this node; absolute path; name of a process
+  std::optional<int> weight;   ///< taken off the priority while it fails; none: the group is in fault then
+  Duration interval = 1s;      ///< between two looks; an interface tells by itself
+  Duration timeout = 1s;       ///< of a script
+  int rise = 1, fall = 1;      ///< so many looks in a row that it is well again, or fails
+  std::string user;            ///< of a script; empty: the daemon's own
+  bool operator==(const TrackConfig&) const = default;
+};
+
 /// Announcements of addresses: gratuitous ARP, unsolicited neighbour advertisements.
 struct GarpConfig {
   int count = 5;               ///< per address, at once
@@ -129,6 +148,8 @@ struct GroupConfig {
   Duration address_lifetime = 2s;   ///< whole seconds, as the kernel counts; renewed eight times as often
   GarpConfig garp;
   std::vector<InstanceConfig> instances;  ///< in the order of the file
+  std::vector<TrackConfig> tracks;
+  Duration link_down_delay = 0s, link_up_delay = 0s;  ///< so long must a carrier be lost, or back, to count
   std::vector<Prefix> protects;           ///< several groups only: the inner networks of this group
   HooksConfig hooks;
 

@@ -77,6 +77,7 @@ struct SeenInstances {
 void read_instances(const Reader& reader, Draft& draft, GroupConfig& group, SeenInstances& seen);
 void read_interval(const Reader& reader, Duration& into);
 void read_hooks(const Reader& reader, HooksConfig& hooks);
+void read_tracks(const Reader& reader, Draft& draft, GroupConfig& group);
 void read_garp(const Reader& reader, GarpConfig& garp);
 /// Unicast, virtual MAC and routes, once the addresses are read.
 void read_delivery(Section& section, Draft& draft, const std::string& group, InstanceConfig& instance,

@@ -43,6 +43,10 @@ void read_timing(Section& section, GroupConfig& group) {
       r.error(
           fmt::format("{} is not in whole seconds, the kernel's unit of lifetimes", printable(r.value.text)));
   });
+  section.duration("link_up_delay", group.link_up_delay, 0s, kLongestWait);
+  // A router that does not believe that its carrier is lost hears nothing meanwhile, and must not take that for the
+  // master's death.
+  section.duration("link_down_delay", group.link_down_delay, 0s, 2 * group.advertise_interval);
   if (group.gate_timeout < group.prepare_timeout)
     section.out().error(
         section.at(),
@@ -70,6 +74,7 @@ void read_group(const SettingEntry& entry, const std::string& parent, Draft& dra
     }
   });
   section.with("hooks", [&](const Reader& r) { read_hooks(r, group.hooks); });
+  section.with("track", [&](const Reader& r) { read_tracks(r, draft, group); });
   section.finish();
   draft.config.vrrp->groups.push_back(std::move(group));
 }

@@ -224,6 +224,36 @@ Json route_json(const common::RouteConfig& route) {
   return out;
 }
 
+Json track_json(const common::TrackConfig& track) {
+  using Kind = common::TrackConfig::Kind;
+  const bool looked_at = track.kind != Kind::interface;
+  const char* key = "";
+  switch (track.kind) {
+    case Kind::interface:
+      key = "interface";
+      break;
+    case Kind::script:
+      key = "script";
+      break;
+    case Kind::file:
+      key = "file";
+      break;
+    case Kind::process:
+      key = "process";
+      break;
+  }
+  Json out{{key, track.target}};
+  if (track.weight) out["weight"] = *track.weight;
+  if (looked_at) out["interval"] = common::to_string(track.interval);
+  if (track.kind == Kind::script) {
+    out["timeout"] = common::to_string(track.timeout);
+    out["user"] = track.user;
+  }
+  if (looked_at) out["rise"] = track.rise;
+  if (looked_at) out["fall"] = track.fall;
+  return out;
+}
+
 Json instance_json(const common::GroupConfig& group, const common::InstanceConfig& instance) {
   const auto text = [](const auto& each) { return each.to_string(); };
   Json out{{"interface", instance.interface},
@@ -248,6 +278,8 @@ Json instance_json(const common::GroupConfig& group, const common::InstanceConfi
 }
 
 Json group_json(const common::GroupConfig& group) {
+  Json tracks = Json::object();
+  for (const auto& track : group.tracks) tracks[track.name] = track_json(track);
   Json instances = Json::object();
   for (const auto& instance : group.instances) instances[instance.name] = instance_json(group, instance);
   return {{"priority", group.priority},
@@ -265,6 +297,9 @@ Json group_json(const common::GroupConfig& group) {
           {"witness_hold", common::to_string(group.witness_hold)},
           {"address_lifetime", common::to_string(group.address_lifetime)},
           {"garp", garp_json(group.garp)},
+          {"link_up_delay", common::to_string(group.link_up_delay)},
+          {"link_down_delay", common::to_string(group.link_down_delay)},
+          {"track", std::move(tracks)},
           {"protects", list_of(group.protects, [](const auto& each) { return each.to_string(); })},
           {"hooks", hooks_json(group.hooks)},
           {"instances", std::move(instances)}};

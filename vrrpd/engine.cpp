@@ -40,6 +40,7 @@ struct Engine::State {
   void handle(const ClientClosed& who, Context& ctx);
   void handle(const AddressResult& result, Context& ctx);
   void handle(const Disturbed& event, Context& ctx);
+  void handle(const Tracked& look, Context& ctx);
   void handle(const Stop&, Context& ctx);
   void handle(const Reload& reload, Context& ctx);
 
@@ -130,6 +131,10 @@ void Engine::State::handle(const AddressResult& result, Context& ctx) {
 
 void Engine::State::handle(const Disturbed& event, Context& ctx) {
   for (Entry& entry : groups) entry.group.on_disturbed(event, ctx);
+}
+
+void Engine::State::handle(const Tracked& look, Context& ctx) {
+  if (Group* group = find(look.group)) group->on_tracked(look, ctx);
 }
 
 void Engine::State::handle(const Stop&, Context& ctx) {

@@ -71,13 +71,19 @@ struct Disturbed {
   std::string device;
   std::string what;  ///< address, route or interface, in words
 };
+/// One look at something that a group tracks. An interface is known by LinkChanged.
+struct Tracked {
+  std::string group, name;
+  bool good = false;
+  int value = 0;  ///< of a file
+};
 /// Leave cleanly (SIGTERM): the engine answers with Finished when all is done.
 struct Stop {};
 struct Reload {
   common::Config config;
 };
 using Event = std::variant<Tick, AdvertReceived, LinkChanged, ClientConnected, ClientMessage, ClientClosed,
-                           AddressResult, Disturbed, Stop, Reload>;
+                           AddressResult, Disturbed, Tracked, Stop, Reload>;
 
 // --- actions
 // -------------------------------------------------------------------------------------------------------

@@ -22,7 +22,12 @@ constexpr int kMostMoves = 8;
 }  // namespace
 
 Group::Group(common::GroupConfig config, GroupSettings settings, Inherited inherited, Time now)
-    : config_(std::move(config)), settings_(std::move(settings)), started_(now), since_(now), held_(inherited.held) {
+    : config_(std::move(config)),
+      settings_(std::move(settings)),
+      tracker_(config_.tracks),
+      started_(now),
+      since_(now),
+      held_(inherited.held) {
   if (inherited.term.believable())
     term_ = mastered_ = std::move(inherited.term);
   else
@@ -54,10 +59,11 @@ void Group::on_link(const LinkChanged& link, Context& ctx) {
   for (Instance& member : members_) {
     if (member.config().interface != link.interface) continue;
     // Another MAC, and everybody knows the old one.
-    if (member.on_link(link) && stage_ == Stage::master) member.presence().announce(ctx.now, ctx.out);
+    if (member.on_link(link, ctx.now) && stage_ == Stage::master) member.presence().announce(ctx.now, ctx.out);
   }
+  tracker_.on_link(link);
   for (Instance& newcomer : newcomers_)
-    if (newcomer.config().interface == link.interface) newcomer.on_link(link);
+    if (newcomer.config().interface == link.interface) newcomer.on_link(link, ctx.now);
   review(ctx);
 }
 
@@ -178,6 +184,13 @@ void Group::on_address_result(const AddressResult& result, Context& ctx) {
   }
 }
 
+void Group::on_tracked(const Tracked& look, Context& ctx) {
+  if (!tracker_.on_look(look)) return;
+  log(Log::Level::warning, "tracked",
+      fmt::format("{} {}; the priority is {}", look.name, look.good ? "is well" : "fails", priority(ctx)), ctx);
+  review(ctx);
+}
+
 void Group::on_disturbed(const Disturbed& event, Context& ctx) {
   for (Instance& member : members_) {
     // An interface that cannot be used is left anyway.
@@ -211,6 +224,8 @@ void Group::on_overslept(common::Duration lateness, Context& ctx) {
 }
 
 void Group::on_tick(Context& ctx) {
+  for (Instance& member : members_) member.settle(ctx.now);
+  for (Instance& newcomer : newcomers_) newcomer.settle(ctx.now);
   for (Instance& member : members_)
     if (member.advert_at() && *member.advert_at() <= ctx.now) member.advertise(priority(member, ctx), ctx.now, ctx.out);
   for (Instance& member : members_) member.presence().tick(ctx.now, stage_ == Stage::master, ctx.out);
@@ -456,6 +471,8 @@ void Group::store(Context& ctx) const {
 
 common::Deadline Group::deadline() const {
   common::Deadline result = timers_.next();
+  for (const Instance& member : members_) result = common::earliest(result, member.settles_at());
+  for (const Instance& newcomer : newcomers_) result = common::earliest(result, newcomer.settles_at());
   if (masters())
     for (const Instance& member : members_)
       result = common::earliest(result, common::earliest(member.advert_at(), member.presence().deadline()));

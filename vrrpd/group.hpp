@@ -16,6 +16,7 @@
 #include "vrrpd/instance.hpp"
 #include "vrrpd/participants.hpp"
 #include "vrrpd/peer.hpp"
+#include "vrrpd/tracker.hpp"
 
 namespace vrrpd {
 
@@ -80,6 +81,7 @@ class Group {
   void on_lost(common::Role role, Context& ctx);
   void on_change(Context& ctx);  ///< something in the context changed
   void on_address_result(const AddressResult& result, Context& ctx);
+  void on_tracked(const Tracked& look, Context& ctx);
   void on_disturbed(const Disturbed& event, Context& ctx);
   void on_overslept(common::Duration lateness, Context& ctx);
   void on_tick(Context& ctx);
@@ -142,7 +144,7 @@ class Group {
 
   // --- group_members.cpp
   std::string obstacle(const Context& ctx) const;  ///< why the group is in fault; empty: it need not be
-  int penalty(const Context& ctx) const;
+  int adjustment(const Context& ctx) const;
   int priority(const Context& ctx) const;  ///< of the group, between the two nodes
   int priority(const Instance& member, const Context& ctx) const;
   bool owner() const;
@@ -210,6 +212,7 @@ class Group {
   GroupSettings settings_;
   std::vector<Instance> members_;
   std::vector<Instance> newcomers_;  ///< of a reload: they join when they can be used, and hold nobody up before
+  Tracker tracker_;
   Stage stage_ = Stage::initialize;
   common::TimerTable<Timer> timers_;
   common::Term term_;      ///< the newest known; in mastership always ours

@@ -20,22 +20,23 @@ std::string Group::obstacle(const Context& ctx) const {
     if (!member.usable()) return member.trouble();
   if (settings_.gated && !ctx.table_loaded)
     return "the nftables table has not been loaded since boot; start `natctl agent`";
-  return {};
+  return tracker_.fault();
 }
 
-int Group::penalty(const Context& ctx) const {
-  int result = 0;
-  if (settings_.replicated && !ctx.participants.present(common::Role::syncd)) result += kAbsencePenalty;
-  if (settings_.gated && !ctx.participants.present(common::Role::agent)) result += kAbsencePenalty;
+int Group::adjustment(const Context& ctx) const {
+  int result = tracker_.adjustment();
+  if (settings_.replicated && !ctx.participants.present(common::Role::syncd)) result -= kAbsencePenalty;
+  if (settings_.gated && !ctx.participants.present(common::Role::agent)) result -= kAbsencePenalty;
   return result;
 }
 
 int Group::priority(const Context& ctx) const {
-  return owner() ? kOwnerPriority : std::max(config_.priority - penalty(ctx), 1);
+  return owner() ? kOwnerPriority : std::clamp(config_.priority + adjustment(ctx), 1, kOwnerPriority - 1);
 }
 
 int Group::priority(const Instance& member, const Context& ctx) const {
-  return owner() ? kOwnerPriority : std::max(config_.priority_of(member.config()) - penalty(ctx), 1);
+  return owner() ? kOwnerPriority
+                 : std::clamp(config_.priority_of(member.config()) + adjustment(ctx), 1, kOwnerPriority - 1);
 }
 
 /// All members or none, as the check of the configuration sees to.

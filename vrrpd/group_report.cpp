@@ -139,6 +139,7 @@ GroupStatus Group::status(const Context& ctx) const {
     result.instances.push_back(member.status(result.state, priority(member, ctx)));
   for (const Instance& newcomer : newcomers_)
     result.instances.push_back(newcomer.status(GroupState::initialize, priority(newcomer, ctx)));
+  result.tracks = tracker_.status();
   result.counters = counters_;
   result.transitions = transitions_;
   return result;

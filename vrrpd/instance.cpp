@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace vrrpd {
 
@@ -42,14 +43,31 @@ Instance::Instance(common::InstanceConfig config, const common::GroupConfig& gro
       interval_(group.interval_of(config_)),
       active_interval_(interval_),
       addresses_(listed(config_)),
+      link_down_delay_(group.link_down_delay),
+      link_up_delay_(group.link_up_delay),
       active_version_(first_version(config_.version)),
       heard_version_(active_version_),
       form_(first_form(config_.checksum)) {}
 
-bool Instance::on_link(const LinkChanged& link) {
+bool Instance::on_link(const LinkChanged& link, common::Time now) {
   const bool moved = presence_.live() && !presence_.has_virtual_mac() && link_ && link.exists && link_->mac != link.mac;
-  link_ = link;
+  const std::optional<LinkChanged> before = std::exchange(link_, link);
+  const bool same_report = std::exchange(carrier_, link.running) == link.running;
+  const bool flips = before && before->exists && link.exists && before->running != link.running;
+  const common::Duration delay = link.running ? link_up_delay_ : link_down_delay_;
+  if (!flips || delay == common::Duration{}) {
+    settles_at_.reset();
+    return moved;
+  }
+  link_->running = before->running;
+  if (!same_report || !settles_at_) settles_at_ = now + delay;
   return moved;
+}
+
+void Instance::settle(common::Time now) {
+  if (!settles_at_ || now < *settles_at_) return;
+  settles_at_.reset();
+  link_->running = carrier_;
 }
 
 void Instance::reconfigure(const common::InstanceConfig& config, const common::GroupConfig& group, common::Time now,
@@ -58,6 +76,8 @@ void Instance::reconfigure(const common::InstanceConfig& config, const common::G
   config_ = config;
   interval_ = group.interval_of(config_);
   addresses_ = listed(config_);
+  link_down_delay_ = group.link_down_delay;
+  link_up_delay_ = group.link_up_delay;
   mismatch_told_ = false;
   if (other_form) form_ = first_form(config_.checksum);
   presence_.reconfigure(config_, {group.garp_of(config_), group.address_lifetime, owner_}, now, aloud, out);

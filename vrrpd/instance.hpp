@@ -39,7 +39,10 @@ class Instance {
 
   // --- the interface
   /// True: what we have announced has another MAC now.
-  bool on_link(const LinkChanged& link);
+  bool on_link(const LinkChanged& link, common::Time now);
+  /// When a carrier has been lost, or back, for long enough to count (link_down_delay, link_up_delay).
+  common::Deadline settles_at() const { return settles_at_; }
+  void settle(common::Time now);
   bool known() const { return link_.has_value(); }   ///< the shell has reported the interface at least once
   bool usable() const;
   /// Why it is not usable: one sentence, or empty.
@@ -105,6 +108,9 @@ class Instance {
   common::Duration active_interval_;                  ///< learned: 6.1 Active_Adver_Interval
   std::vector<common::IpAddress> addresses_;          ///< what our adverts list, and the peer's should
   std::optional<LinkChanged> link_;
+  common::Duration link_down_delay_{}, link_up_delay_{};
+  bool carrier_ = false;  ///< as reported last; link_ follows it after the delay
+  common::Deadline settles_at_;
   RouterState role_ = RouterState::initialize;
   common::Deadline down_at_, advert_at_;
   common::Deadline last_advert_, last_sent_;

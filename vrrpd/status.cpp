@@ -45,7 +45,13 @@ Json transition_json(const TransitionRecord& transition, const Wall& wall) {
 }
 
 Json group_json(const GroupStatus& group, const Wall& wall) {
-  Json instances = Json::array(), transitions = Json::array();
+  Json instances = Json::array(), transitions = Json::array(), tracks = Json::array();
+  for (const TrackStatus& track : group.tracks)
+    tracks.push_back({{"name", track.name},
+                      {"kind", track.kind},
+                      {"target", track.target},
+                      {"good", track.good},
+                      {"adjustment", track.adjustment}});
   for (const InstanceStatus& instance : group.instances) instances.push_back(instance_json(instance));
   for (const TransitionRecord& each : group.transitions) transitions.push_back(transition_json(each, wall));
   return {{"name", group.name},
@@ -58,6 +64,7 @@ Json group_json(const GroupStatus& group, const Wall& wall) {
           {"gate", group.gate},
           {"reasons", group.reasons},
           {"instances", std::move(instances)},
+          {"tracks", std::move(tracks)},
           {"counters", group.counters},
           {"transitions", std::move(transitions)}};
 }

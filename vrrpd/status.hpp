@@ -23,6 +23,12 @@ struct InstanceStatus {
   std::map<std::string, std::uint64_t> counters;
 };
 
+struct TrackStatus {
+  std::string name, kind, target;
+  bool good = true;
+  int adjustment = 0;  ///< of the priority, now
+};
+
 /// One transition, kept for `natctl show events`.
 struct TransitionRecord {
   common::Time at;
@@ -47,6 +53,7 @@ struct GroupStatus {
   std::string gate;                   ///< "open", "shut", or "" without an agent
   std::vector<std::string> reasons;   ///< why this group would not fail over now: sentences, empty when it would
   std::vector<InstanceStatus> instances;
+  std::vector<TrackStatus> tracks;
   std::map<std::string, std::uint64_t> counters;  ///< late_ready, deadline_opened, absent_participant, ...
   std::vector<TransitionRecord> transitions;      ///< the last kTransitionsKept
 };

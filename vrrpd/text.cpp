@@ -46,6 +46,9 @@ std::string to_string(const Event& event) {
                                e.code);
           },
           [](const Disturbed& e) { return fmt::format("{} is gone from {}", e.what, e.device); },
+          [](const Tracked& e) {
+            return fmt::format("{} of {} {}, {}", e.name, e.group, e.good ? "is well" : "fails", e.value);
+          },
           [](const Stop&) { return std::string("stop"); }, [](const Reload&) { return std::string("reload"); }},
       event);
 }

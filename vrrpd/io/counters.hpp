@@ -20,6 +20,7 @@ struct Counters {
   std::uint64_t hooks_run = 0;
   std::uint64_t hooks_failed = 0;  ///< not startable, or ended with anything but 0
   std::uint64_t hooks_timed_out = 0;
+  std::uint64_t tracks_timed_out = 0;  ///< scripts that were ended because they took too long
   std::uint64_t hooks_dropped = 0;  ///< overtaken by newer ones while an earlier one was still running
 
   /// Under the names that status shows.
@@ -37,6 +38,7 @@ struct Counters {
     out["io_hooks_run"] = hooks_run;
     out["io_hooks_failed"] = hooks_failed;
     out["io_hooks_timed_out"] = hooks_timed_out;
+    out["io_tracks_timed_out"] = tracks_timed_out;
     out["io_hooks_dropped"] = hooks_dropped;
   }
 };

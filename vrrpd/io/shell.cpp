@@ -32,13 +32,16 @@ std::uint64_t random_seed() {
 Links::Watched interfaces_of(const common::Config& config) {
   Links::Watched result;
   if (!config.vrrp) return result;
-  for (const auto& group : config.vrrp->groups)
+  for (const auto& group : config.vrrp->groups) {
+    for (const auto& track : group.tracks)
+      if (track.kind == common::TrackConfig::Kind::interface) result.try_emplace(track.target);
     for (const auto& instance : group.instances) {
       Links::Watch& watch = result[instance.interface];
       watch.families.insert(instance.family());
       if (group.owns(instance)) continue;
       for (const auto& prefix : instance.all_addresses()) watch.virtual_addresses.insert(prefix.address);
     }
+  }
   return result;
 }
 
@@ -60,7 +63,8 @@ Shell::Shell(common::io::Loop& loop, common::io::DaemonOptions options, common::
       config_(std::move(config)),
       hooks_(loop, counters_, hook_environment()),
       terms_(options_.run_dir + "/state/terms"),
-      adverts_(loop, counters_, [this](AdvertReceived advert) { feed(std::move(advert)); }) {}
+      adverts_(loop, counters_, [this](AdvertReceived advert) { feed(std::move(advert)); }),
+      tracks_(loop, counters_, hook_environment(), [this](const Tracked& look) { feed(look); }) {}
 
 Shell::~Shell() {
   if (routes_) loop_.unwatch(routes_->fd());
@@ -102,6 +106,7 @@ common::Status Shell::start() {
   loop_.on_signals([this] { terminate(); }, [this] { reload(); });
   make_engine();
   follow(config_);
+  tracks_.want(config_);
   return {};
 }
 
@@ -250,6 +255,7 @@ void Shell::reload() {
   // First the ground: what is new of it is there when the engine asks for it.
   follow(config_);
   feed(Reload{config_});
+  tracks_.want(config_);
   tidy_timer_->set(common::io::now() + kLeaveTime);
   log(LogLevel::info, "reloaded", "the configuration has been read anew");
 }

@@ -18,6 +18,7 @@
 #include "vrrpd/io/links.hpp"
 #include "vrrpd/io/routes.hpp"
 #include "vrrpd/io/term_store.hpp"
+#include "vrrpd/io/tracks.hpp"
 
 namespace vrrpd::io {
 
@@ -66,6 +67,7 @@ class Shell {
   std::optional<Addresses> addresses_;
   std::optional<Devices> devices_;
   std::optional<Routes> routes_;
+  Tracks tracks_;
   std::optional<Engine> engine_;
   std::unique_ptr<common::io::Loop::Timer> timer_, exit_timer_, tidy_timer_;
   std::deque<Event> events_;
