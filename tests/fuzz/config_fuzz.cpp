@@ -1,0 +1,16 @@
+// Configuration files, by whomever they were written.
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "common/config.hpp"
+#include "common/result.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const common::LoadedConfig loaded = common::parse_config(text, "f", "R1");
+  for (const common::Diagnostic& each : loaded.diagnostics)
+    common::check(!each.to_string().empty(), "a mistake is said in words");
+  common::check(loaded.config.has_value() || !loaded.diagnostics.empty(), "a refusal says why");
+  return 0;
+}
