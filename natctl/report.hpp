@@ -2,6 +2,7 @@
 // What natctl shows: made from the JSON that the three daemons answer with. Pure; nothing is asked here.
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace natctl {
 
@@ -37,11 +38,13 @@ std::string nat_details(const std::string& body);
 std::string event_list(const std::string& body);
 std::string connection_list(const std::string& body);
 
-/// The outcome of `sync verify`: exit code 0 when nothing differs.
+/// The outcome of `sync verify`: exit code 0 when nothing differs; and of other commands, where it is not 0, an error.
 struct Verdict {
   std::string text;
   int exit_code = 1;
 };
+/// `show vrrp`: a table; with `detail`, `statistics` or `events` that; with the name of a group or instance only that one.
+Verdict vrrp_view(const std::string& body, const std::vector<std::string>& words, bool as_json);
 Verdict verify_result(const std::string& body);
 
 /// The changes of state only, as JSON, out of vrrpd's status.

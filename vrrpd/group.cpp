@@ -347,7 +347,10 @@ void Group::transition(Stage to, Farewell farewell, const std::string& cause, Co
   const GroupState before = public_state();
   stage_ = to;
   const GroupState after = public_state();
-  if (before != after) since_ = ctx.now;
+  if (before != after) {
+    since_ = ctx.now;
+    ++counters_[fmt::format("became_{}", common::to_string(after))];
+  }
   // A takeover is recorded from its claim on, a departure from its beginning: with all that came between.
   const bool recorded = to == Stage::master || from == Stage::handing_over || from == Stage::leaving;
   if (before != after && !recorded) record(before, after, cause, ctx);

@@ -320,6 +320,9 @@ InstanceStatus Instance::status(common::GroupState state, int priority) const {
   result.primary = source();
   result.master = role_ == RouterState::active ? source() : active_;
   result.master_interval = role_ == RouterState::active ? interval_ : active_interval_;
+  result.advertise_interval = interval_;
+  result.skew = skew(priority);
+  result.down_interval = down_interval(priority);
   result.counters = counters_;
   return result;
 }

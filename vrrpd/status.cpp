@@ -29,6 +29,9 @@ Json instance_json(const InstanceStatus& instance) {
           {"primary", address_json(instance.primary)},
           {"master", address_json(instance.master)},
           {"master_interval_ms", common::milliseconds(instance.master_interval)},
+          {"advertise_interval_ms", common::milliseconds(instance.advertise_interval)},
+          {"skew_ms", common::milliseconds(instance.skew)},
+          {"down_interval_ms", common::milliseconds(instance.down_interval)},
           {"counters", instance.counters}};
 }
 

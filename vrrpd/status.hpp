@@ -20,6 +20,7 @@ struct InstanceStatus {
   std::vector<common::Prefix> virtual_addresses;
   common::IpAddress primary, master;   ///< ours; that of the router whose adverts we hear
   common::Duration master_interval{};  ///< learned from the master
+  common::Duration advertise_interval{}, skew{}, down_interval{};
   std::map<std::string, std::uint64_t> counters;
 };
 

@@ -38,7 +38,6 @@ constexpr Leaf kNat[] = {
      Command::nat_clear},
 };
 constexpr Leaf kShow[] = {
-    {"vrrp", "Groups, instances and their counters", Command::show_vrrp},
     {"sync", "The link to the other router and its counters", Command::show_sync},
     {"nat", "The table, its gates and counters", Command::show_nat},
     {"events", "The last changes of state and what happened when in each", Command::show_events},
@@ -141,6 +140,10 @@ void add_commands(CLI::App& app, Invocation& into) {
   connections->add_option("FILTER", into.filter,
                           "Only those with this protocol, address, prefix, port, or owner (own, peer)");
   connections->add_flag("--kernel", into.kernel, "Instead all that the kernel's own table holds");
+  add_leaf(*show, {"vrrp", "Groups and instances, in a table", Command::show_vrrp}, into)
+      ->add_option("WHAT", into.filter,
+                   "detail, statistics or events; the name of a group or of an instance: only that one, in detail")
+      ->expected(0, 2);
   add_family(app, "sync", "The connections that the two routers share", kSync, into);
   add_family(app, "nat", "The nftables table", kNat, into);
   add_leaf(app, {"check", "Check the configuration file", Command::check}, into);

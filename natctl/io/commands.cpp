@@ -104,6 +104,15 @@ int show(const Invocation& invocation, std::string_view daemon, std::string verb
   return 0;
 }
 
+int show_vrrp(const Invocation& invocation) {
+  const auto reply = ask(invocation, "vrrpd", "status", {}, kStatusTimeout);
+  if (!reply) return failed(reply.error().text);
+  if (!reply->ok) return failed(reply->error);
+  const Verdict view = vrrp_view(reply->body, invocation.filter, invocation.json);
+  std::fputs(view.text.c_str(), view.exit_code == 0 ? stdout : stderr);
+  return view.exit_code;
+}
+
 int act(const Invocation& invocation, std::string_view daemon, std::string verb, std::vector<std::string> arguments,
         std::string_view done) {
   const auto reply = ask(invocation, daemon, std::move(verb), std::move(arguments), kActionTimeout);
@@ -210,7 +219,7 @@ int run_command(const Invocation& invocation) {
     case Command::nat_clear:
       return nat_clear(invocation);
     case Command::show_vrrp:
-      return show(invocation, "vrrpd", "status", vrrp_details);
+      return show_vrrp(invocation);
     case Command::show_sync:
       return show(invocation, "syncd", "status", sync_details);
     case Command::show_nat:
