@@ -43,7 +43,7 @@ struct Verdict {
   std::string text;
   int exit_code = 1;
 };
-/// `show vrrp`: a table; with `detail`, `statistics` or `events` that; with the name of a group or instance only that one.
+/// `show vrrp`: a table; with `detail`, `statistics` or `events` that; with the name of a group or instance only that.
 Verdict vrrp_view(const std::string& body, const std::vector<std::string>& words, bool as_json);
 Verdict verify_result(const std::string& body);
 

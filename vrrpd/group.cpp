@@ -185,9 +185,9 @@ void Group::on_address_result(const AddressResult& result, Context& ctx) {
 }
 
 void Group::on_tracked(const Tracked& look, Context& ctx) {
-  if (!tracker_.on_look(look)) return;
-  log(Log::Level::warning, "tracked",
-      fmt::format("{} {}; the priority is {}", look.name, look.good ? "is well" : "fails", priority(ctx)), ctx);
+  if (tracker_.on_look(look))
+    log(Log::Level::warning, "tracked",
+        fmt::format("{} {}; the priority is {}", look.name, look.good ? "is well" : "fails", priority(ctx)), ctx);
   review(ctx);
 }
 
@@ -205,6 +205,7 @@ void Group::on_disturbed(const Disturbed& event, Context& ctx) {
         ctx);
     member.presence().tick(ctx.now, stage_ == Stage::master, ctx.out);
   }
+  review(ctx);  // it may be the first that is heard after a long sleep
 }
 
 void Group::on_overslept(common::Duration lateness, Context& ctx) {

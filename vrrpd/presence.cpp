@@ -72,8 +72,8 @@ void Presence::take_away_what_lacks_in(const Presence& next, Actions& out) const
     if (lacks(next.addresses_, address)) out.push_back(RemoveAddress{device_, address});
 }
 
-void Presence::reconfigure(const common::InstanceConfig& config, PresenceSettings settings, common::Time now, bool aloud,
-                           Actions& out) {
+void Presence::reconfigure(const common::InstanceConfig& config, PresenceSettings settings, common::Time now,
+                           bool aloud, Actions& out) {
   Presence next(config, settings);
   const bool was_live = live_, moved = next.device_ != device_;
   if (was_live && moved)

@@ -35,9 +35,7 @@ class Presence {
   void announce(common::Time now, Actions& out);
   /// `aloud`: the master is sure of itself, and may announce.
   void tick(common::Time now, bool aloud, Actions& out);
-  common::Deadline deadline() const {
-    return common::earliest(repair_at_, common::earliest(renew_at_, announce_at_));
-  }
+  common::Deadline deadline() const { return common::earliest(repair_at_, common::earliest(renew_at_, announce_at_)); }
   /// Only what differs is taken away and put there. `aloud` as for tick().
   void reconfigure(const common::InstanceConfig& config, PresenceSettings settings, common::Time now, bool aloud,
                    Actions& out);

@@ -30,9 +30,8 @@ Tracker::Tracker(std::vector<common::TrackConfig> tracks) {
 void Tracker::reconfigure(std::vector<common::TrackConfig> tracks) {
   const std::vector<Item> before = std::exchange(items_, {});
   for (common::TrackConfig& each : tracks) {
-    const auto same = std::ranges::find_if(before, [&](const Item& item) {
-      return item.config.kind == each.kind && item.config.target == each.target;
-    });
+    const auto same = std::ranges::find_if(
+        before, [&](const Item& item) { return item.config.kind == each.kind && item.config.target == each.target; });
     Item item = same == before.end() ? Item{} : *same;
     item.config = std::move(each);
     items_.push_back(std::move(item));

@@ -29,12 +29,13 @@ std::string first_error(const std::string& text) {
 }  // namespace
 
 TEST_CASE("what is tracked arrives, with the interface of the node") {
-  const LoadedConfig loaded = parse_config(
-      with(" link: { interface: wan, weight: 20 },\n"
-           "   uplink: { script: /bin/check, interval: 2s, timeout: 500ms, rise: 2, fall: 3, weight: 30, user: nobody },\n"
-           "   health: { file: /run/health, interval: 100ms }, ppp: { process: pppd } ",
-           "      link_down_delay: 1s\n      link_up_delay: 5s\n"),
-      "f", "R2");
+  const LoadedConfig loaded =
+      parse_config(with(" link: { interface: wan, weight: 20 },\n"
+                        "   uplink: { script: /bin/check, interval: 2s, timeout: 500ms, rise: 2, fall: 3, weight: 30, "
+                        "user: nobody },\n"
+                        "   health: { file: /run/health, interval: 100ms }, ppp: { process: pppd } ",
+                        "      link_down_delay: 1s\n      link_up_delay: 5s\n"),
+                   "f", "R2");
   REQUIRE(loaded.config.has_value());
   const GroupConfig& group = loaded.config->vrrp->groups.at(0);
   CHECK(group.link_down_delay == 1s);
@@ -50,16 +51,14 @@ TEST_CASE("what is tracked arrives, with the interface of the node") {
                                        .rise = 2,
                                        .fall = 3,
                                        .user = "nobody"});
-  CHECK(group.tracks[2] == TrackConfig{.name = "health",
-                                       .kind = Kind::file,
-                                       .target = "/run/health",
-                                       .interval = 100ms,
-                                       .timeout = 100ms});
+  CHECK(
+      group.tracks[2] ==
+      TrackConfig{.name = "health", .kind = Kind::file, .target = "/run/health", .interval = 100ms, .timeout = 100ms});
   CHECK(group.tracks[3] == TrackConfig{.name = "ppp", .kind = Kind::process, .target = "pppd"});
 }
 
 TEST_CASE("mistakes in what is tracked") {
-  const std::string at = "f:9:19: error: vrrp.groups.G.track.a: ";
+  const std::string at = "f:9:18: error: vrrp.groups.G.track.a: ";
   CHECK(first_error(with("a: { weight: 5 }")) == at + "give one of interface, script, file, process");
   CHECK(first_error(with("a: { script: /x, file: /y }")) == at + "give one of interface, script, file, process");
   CHECK(first_error(with("a: { file: /x, weight: 5 }")) ==

@@ -14,7 +14,8 @@ const std::string kBody = R"({"node":"R1","groups":[
    {"at":"2026-11-22T21:00:00.000Z","term":{"counter":7,"node":"R1"},"from":"backup","to":"master","cause":"no adverts",
     "timeline":[{"what":"claim","after_ms":0.0125}]}],
   "instances":[
-   {"name":"wan","interface":"eth0","vrid":1,"state":"master","priority":200,"virtual_addresses":["10.0.0.1/24","10.0.0.2/24"],
+   {"name":"wan","interface":"eth0","vrid":1,"state":"master","priority":200,
+    "virtual_addresses":["10.0.0.1/24","10.0.0.2/24"],
     "primary":"10.0.0.7","master":"10.0.0.7","counters":{"sent":5,"drop_ttl":0}},
    {"name":"lan","interface":"eth2","vrid":2,"state":"master","priority":200,"virtual_addresses":["10.1.0.1/24"],
     "primary":"10.1.0.7","master":null,"counters":{"sent":6}}]},
@@ -41,12 +42,12 @@ TEST_CASE("show vrrp: one line for each instance") {
 
 TEST_CASE("show vrrp statistics: every counter, also those at 0") {
   CHECK(view({"statistics"}) ==
-        "OF             COUNTER          VALUE\n"
-        "group MAIN     late_ready       0\n"
-        "instance wan   sent             5\n"
-        "instance wan   drop_ttl         0\n"
-        "instance lan   sent             6\n"
-        "vrrpd          protocol_errors  1\n");
+        "OF            COUNTER          VALUE\n"
+        "group MAIN    late_ready       0\n"
+        "instance wan  sent             5\n"
+        "instance wan  drop_ttl         0\n"
+        "instance lan  sent             6\n"
+        "vrrpd         protocol_errors  1\n");
   CHECK(view({"lan", "statistics"}) ==
         "OF            COUNTER  VALUE\n"
         "instance lan  sent     6\n");

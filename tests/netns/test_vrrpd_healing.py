@@ -7,7 +7,8 @@ from lib.segment import Segments, Vrrpd
 from lib.wait import require, wait_until
 
 INSTANCE = (
-    "wan: { interface: eth0, vrid: 10, virtual_addresses: [10.0.0.254/24], excluded_addresses: ['2001:db8:1::254/64'],\n"
+    "wan: { interface: eth0, vrid: 10, virtual_addresses: [10.0.0.254/24],\n"
+    "  excluded_addresses: ['2001:db8:1::254/64'],\n"
     "  virtual_routes: [{ to: default, via: 10.0.0.1 }, { to: '2001:db8:9::/48', via: 'fe80::9' }] }"
 )
 # Of what somebody else does once: from the kernel's word that it is gone to its word that it is there.
@@ -42,7 +43,8 @@ class Monitor:
             stamp = block.lstrip("[").split("]")[0]
             if what not in block or "T" not in stamp:
                 continue
-            at = time.mktime(time.strptime(stamp.split(".")[0], "%Y-%m-%dT%H:%M:%S")) + float("0." + stamp.split(".")[1])
+            seconds, fraction = stamp.split(".")
+            at = time.mktime(time.strptime(seconds, "%Y-%m-%dT%H:%M:%S")) + float("0." + fraction)
             deleted = "Deleted" in block
             if deleted and gone is None:
                 gone = at
@@ -82,7 +84,7 @@ def test_removed_by_others():
     net = Segments()
     first, second = Vrrpd(net.r1, net.directory), Vrrpd(net.r2, net.directory)
     for router in (first, second):
-        router.write(INSTANCE)
+        router.write(INSTANCE, interval="1s")
         router.start()
     first.wait("master")
     second.wait("backup")
@@ -90,9 +92,10 @@ def test_removed_by_others():
     removed(monitor, first, "addr del 10.0.0.254/24 dev eth0", "10.0.0.254/24", "10.0.0.254")
     removed(monitor, first, "addr del 2001:db8:1::254/64 dev eth0", "2001:db8:1::254/64", "2001:db8:1::254")
     removed(monitor, first, "route del default via 10.0.0.1", "default via 10.0.0.1")
-    removed(monitor, first, "-6 route del 2001:db8:9::/48 via fe80::9 dev eth0", "2001:db8:9::/48")
+    removed(monitor, first, "route del 2001:db8:9::/48 via fe80::9 dev eth0", "2001:db8:9::/48")
     # All at once, as a manager does that takes the interface for its own. It puts its own address back.
-    net.r1.namespace.ip("-4 addr flush dev eth0", "addr add 10.0.0.2/24 dev eth0")
+    net.r1.namespace.run(["ip", "-4", "addr", "flush", "dev", "eth0"])
+    net.r1.namespace.ip("addr add 10.0.0.2/24 dev eth0")
     wait_until(lambda: first.state() == "master" and net.r1.holds("10.0.0.254"), 30, "master again after a flush")
     routes = lambda: net.r1.namespace.run(["ip", "route", "show", "proto", "112"]).stdout
     wait_until(lambda: "default via 10.0.0.1" in routes(), 30, "the route is back after a flush")
@@ -113,7 +116,7 @@ def test_quarrel():
     """Somebody removes the address again and again. It is not put back without end, and there is no transition."""
     net = Segments()
     first = Vrrpd(net.r1, net.directory)
-    first.write(INSTANCE)
+    first.write(INSTANCE, interval="1s")
     first.start()
     first.wait("master")
     before = calm(first)
@@ -136,7 +139,8 @@ def test_interface_of_the_virtual_mac():
     net = Segments()
     first, second = Vrrpd(net.r1, net.directory), Vrrpd(net.r2, net.directory)
     for router in (first, second):
-        router.write("wan: { interface: eth0, vrid: 10, virtual_addresses: [10.0.0.254/24], virtual_mac: vm0 }")
+        router.write("wan: { interface: eth0, vrid: 10, virtual_addresses: [10.0.0.254/24], virtual_mac: vm0 }",
+                     interval="1s")
         router.start()
     first.wait("master")
     second.wait("backup")
@@ -149,7 +153,7 @@ def test_interface_of_the_virtual_mac():
         net.r1.namespace.ip(command)
         wait_until(lambda: net.r1.holds("10.0.0.254") and answers(), 30, f"it answers again after {command}")
         require(calm(first) == before, f"{command}: a transition, {before} and then {calm(first)}")
-    time.sleep(0.5)
+    time.sleep(1)
     require(second.state() == "backup", "the adverts stayed away")
     first.stop()
     require("vm0" not in net.r1.namespace.show("link", "show"), "the interface stayed")

@@ -37,7 +37,8 @@ def test_track():
     process = Process("tracked", [helper, "300"], net.r1.namespace, os.path.join(net.directory, "sleep.log"))
     track = (
         "track:\n"
-        f"  uplink: {{ script: {script}, interval: 200ms, timeout: 200ms, fall: 2, rise: 2, weight: 150, user: nobody }}\n"
+        f"  uplink: {{ script: {script}, interval: 200ms, timeout: 200ms, fall: 2, rise: 2, weight: 150,\n"
+        "            user: nobody }\n"
         f"  health: {{ file: {health}, interval: 100ms }}\n"
         "  port: { interface: up0, weight: 120 }\n"
         "  helper: { process: trackedhelper, interval: 100ms, weight: 110 }\n"
@@ -56,8 +57,8 @@ def test_track():
         break_it()
         second.wait("master")
         first.wait("backup")
-        bad = [each["name"] for each in first.group()["tracks"] if not each["good"] or each["adjustment"]]
-        require(bad == [what], f"{what} was broken, and {bad} say so")
+        wait_until(lambda: [each["name"] for each in first.group()["tracks"]
+                            if not each["good"] or each["adjustment"]] == [what], 30, f"{what} alone is said to fail")
         mend_it()
         first.wait("master")
         second.wait("backup")

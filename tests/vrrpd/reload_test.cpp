@@ -103,7 +103,9 @@ TEST_CASE("reload: addresses come and go without a transition, and the new ones 
   CHECK_FALSE(b.got<Announce>().empty());
   CHECK(b.sent_priorities() == std::vector<int>{100});
   const auto advert = b.got<SendAdvert>().at(0);
-  CHECK(vrrpd::decode({advert.source, advert.destination, 255, advert.payload}, {.vrid = 10})->advert.addresses.size() == 2);
+  CHECK(
+      vrrpd::decode({advert.source, advert.destination, 255, advert.payload}, {.vrid = 10})->advert.addresses.size() ==
+      2);
   check_still_master(b, before);
   b.pass(10s);
   instance_of(changed).virtual_addresses = {{ip("10.0.0.200"), 24}};

@@ -75,6 +75,16 @@ TEST_CASE("tracking: a file holds a number that is added, within the bounds of a
   CHECK(b.state() == GroupState::fault);
 }
 
+TEST_CASE("tracking: a look as the first thing after a long sleep leaves a group behind that goes on", "[track]") {
+  Bench b(tracking({.kind = Kind::script, .target = "/x", .weight = 30}));
+  b.make_master();
+  b.now += 10s;
+  look(b, true);
+  CHECK(b.state() == GroupState::backup);
+  b.pass(10s);
+  CHECK(b.state() == GroupState::master);
+}
+
 TEST_CASE("tracking: an interface of no instance", "[track]") {
   Bench b(tracking({.kind = Kind::interface, .target = "eth5", .weight = 50}));
   b.make_master();

@@ -1,5 +1,5 @@
 #pragma once
-// Runs the notify programs: of each group, with its instances, one at a time and in order, never waited for by the loop.
+// Runs the notify programs: of each group, with its instances, one at a time and in order; the loop waits for none.
 #include <cstddef>
 #include <deque>
 #include <functional>

@@ -120,8 +120,7 @@ common::Result<RouteMonitor> RouteMonitor::open() {
   nl_socket_disable_seq_check(raw);
   int error = nl_socket_add_memberships(raw, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, 0);
   if (error == 0) error = nl_socket_set_nonblocking(raw);
-  if (error < 0)
-    return common::fail(std::string("cannot subscribe to changes of interfaces: ") + nl_geterror(error));
+  if (error < 0) return common::fail(std::string("cannot subscribe to changes of interfaces: ") + nl_geterror(error));
   // Best effort: without the privilege the system's default size stays.
   setsockopt(nl_socket_get_fd(raw), SOL_SOCKET, SO_RCVBUFFORCE, &kMonitorBuffer, sizeof kMonitorBuffer);
   return RouteMonitor(std::move(*socket));
@@ -133,8 +132,9 @@ common::Result<RouteMonitor> RouteMonitor::open_routes(unsigned char protocol) {
   nl_sock* raw = socket->get();
   nl_socket_disable_seq_check(raw);
   constexpr unsigned kWhere = NLMSG_HDRLEN + offsetof(rtmsg, rtm_protocol);
-  sock_filter program[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kWhere), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, protocol, 0, 1),
-                           BPF_STMT(BPF_RET | BPF_K, 0xffffffffU), BPF_STMT(BPF_RET | BPF_K, 0)};
+  sock_filter program[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kWhere),
+                           BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, protocol, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0xffffffffU),
+                           BPF_STMT(BPF_RET | BPF_K, 0)};
   const sock_fprog filter{std::size(program), program};
   if (setsockopt(nl_socket_get_fd(raw), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0)
     return common::fail("cannot filter changes of routes", errno);
