@@ -6,9 +6,12 @@ namespace vrrpd {
 
 namespace {
 
-/// Between two announcements of one address: long enough that one crowded moment of a switch does not lose both, and
-/// that hundreds of addresses do not hold up an advert.
-constexpr common::Duration kRoundGap = std::chrono::milliseconds(10);
+/// Between the first two announcements of a series, and four times as long before each that follows: the first make
+/// good what one crowded moment of a switch has lost, the last are heard where a port forwards only some time after its
+/// carrier has come, as a bridge hears of a carrier for itself. Hundreds of addresses do not hold up an advert.
+constexpr common::Duration kFirstRoundGap = std::chrono::milliseconds(10);
+constexpr int kRoundGapGrowth = 4;
+constexpr common::Duration kLongestRoundGap = std::chrono::seconds(1);
 /// What is missing is put back at once; what is gone again soon after that, a moment later and all of it together: a
 /// program that removes many addresses does so one by one.
 constexpr common::Duration kRepairGap = std::chrono::milliseconds(20);
@@ -123,9 +126,16 @@ void Presence::announce_once(Actions& out) const {
   for (const common::IpAddress& address : announced_) out.push_back(Announce{device_, address});
 }
 
+common::Duration Presence::round_gap() const {
+  common::Duration gap = kFirstRoundGap;
+  for (int done = settings_.garp.count - 1 - rounds_left_; done > 0 && gap < kLongestRoundGap; --done)
+    gap *= kRoundGapGrowth;
+  return std::min(gap, kLongestRoundGap);
+}
+
 /// How long until the next round; 0: there is none.
 common::Duration Presence::after_round() const {
-  if (rounds_left_ > 0) return kRoundGap;
+  if (rounds_left_ > 0) return round_gap();
   const bool repeats = !repeated_ && settings_.garp.repeat_after > common::Duration{};
   return repeats ? settings_.garp.repeat_after : settings_.garp.refresh;
 }

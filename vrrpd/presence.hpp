@@ -48,6 +48,7 @@ class Presence {
   void put(bool renewal, Actions& out) const;
   void repair(common::Time now, bool aloud, Actions& out);
   void announce_once(Actions& out) const;
+  common::Duration round_gap() const;
   common::Duration after_round() const;
 
   void take_away_what_lacks_in(const Presence& next, Actions& out) const;

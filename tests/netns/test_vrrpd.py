@@ -63,7 +63,7 @@ def test_frames():
     dump = Process("tcpdump", argv, pair.network.switches["wan"].namespace, os.path.join(pair.directory, "tcpdump.log"))
     wait_until(lambda: os.path.exists(capture), 5, "tcpdump runs")
     first, second = pair.start()
-    time.sleep(0.5)
+    time.sleep(1.5)  # the fifth announcement comes 850 ms after the first, the next series after 5 s more
     dump.terminate()
     mac = first.host.macs["eth0"]
 

@@ -45,7 +45,7 @@ def test_frames():
         router.start()
     first.wait("master")
     second.wait("backup")
-    time.sleep(0.5)
+    time.sleep(1.5)  # the fifth announcement comes 850 ms after the first, the next series after 5 s more
     require(not net.r2.holds_any(*ALL), "the backup has virtual addresses")
     capture.stop()
     mac = net.r1.macs["eth0"]
