@@ -6,6 +6,10 @@ class TestFailed(Exception):
     """What a test says when it fails: one sentence."""
 
 
+class TestVoid(Exception):
+    """What a test says that could not do to the routers what it is about: it has measured nothing, and is run again."""
+
+
 def require(condition, text):
     if not condition:
         raise TestFailed(text)
