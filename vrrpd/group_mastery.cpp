@@ -397,8 +397,7 @@ void Group::end_mastery(Stage from, Farewell farewell, Context& ctx) {
 void Group::appear(Context& ctx) {
   const auto count = static_cast<common::Duration::rep>(members_.size());
   for (common::Duration::rep i = 0; i < count; ++i)
-    members_[static_cast<std::size_t>(i)].presence().appear(
-        ctx.now, config_.address_lifetime / kRenewals * (i + 1) / count, ctx.out);
+    members_[static_cast<std::size_t>(i)].presence().appear(ctx.now, kRenewalSpread * i / count, ctx.out);
 }
 
 void Group::withdraw(Context& ctx) {

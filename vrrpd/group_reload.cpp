@@ -62,7 +62,7 @@ void Group::join(Instance member, Context& ctx) {
   member.become(active ? RouterState::active : RouterState::backup, priority(member, ctx), ctx.now);
   if (active) member.advertise(priority(member, ctx), ctx.now, ctx.out);
   if (live_) {
-    member.presence().appear(ctx.now, config_.address_lifetime / kRenewals, ctx.out);
+    member.presence().appear(ctx.now, {}, ctx.out);
     if (stage_ == Stage::master) member.presence().announce(ctx.now, ctx.out);
   }
   log(Log::Level::info, "joined", "instance " + member.config().name + " is one of the group now", ctx);

@@ -43,8 +43,16 @@ Presence::Presence(const common::InstanceConfig& config, PresenceSettings settin
 void Presence::appear(common::Time now, common::Duration stagger, Actions& out) {
   live_ = true;
   put(false, out);
-  renew_at_ = now + stagger;
+  stagger_ = stagger;
+  renew_at_ = next_renewal(now);
   repeated_ = false;
+}
+
+/// On the beat that all have in common, whenever they have appeared and however late the last renewal was.
+common::Time Presence::next_renewal(common::Time now) const {
+  const common::Duration beat = settings_.lifetime / kRenewals;
+  const common::Time last = now - now.time_since_epoch() % beat;
+  return (last + stagger_ > now ? last : last + beat) + stagger_;
 }
 
 /// The lifetime makes the kernel drop an address when nobody renews it any more.
@@ -144,7 +152,7 @@ void Presence::tick(common::Time now, bool aloud, Actions& out) {
   if (repair_at_ && *repair_at_ <= now) repair(now, aloud, out);
   if (renew_at_ && *renew_at_ <= now) {
     put(true, out);
-    renew_at_ = now + settings_.lifetime / kRenewals;
+    renew_at_ = next_renewal(now);
   }
   if (!announce_at_ || *announce_at_ > now) return;
   if (!aloud) {

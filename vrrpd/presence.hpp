@@ -9,6 +9,10 @@ namespace vrrpd {
 
 /// How often within their lifetime addresses are renewed: seven renewals may fail before one vanishes.
 inline constexpr int kRenewals = 8;
+/// All renewals of a beat lie within this time. When nobody renews any more, the kernel looks for addresses whose
+/// lifetime is over at most once a second, and takes with them those that have less than 20 ms left (inet_ifaddr
+/// check_lifetime: ADDRCONF_TIMER_FUZZ_MAX, ADDRCONF_TIMER_FUZZ_MINUS). Any later one would live for a second more.
+inline constexpr common::Duration kRenewalSpread = std::chrono::milliseconds(12);
 
 /// What the group gives to all its instances.
 struct PresenceSettings {
@@ -22,8 +26,8 @@ class Presence {
   Presence(const common::InstanceConfig& config, PresenceSettings settings);
 
   bool live() const { return live_; }
-  /// Everything but the announcements. `stagger`: how far into the time between two renewals this one renews, so that
-  /// not all of them do at once.
+  /// Everything but the announcements. `stagger`: how long after the common beat of renewals this one renews, so that
+  /// not all of them do at once; below kRenewalSpread.
   void appear(common::Time now, common::Duration stagger, Actions& out);
   /// Also what a predecessor of this process may have left behind.
   void withdraw(Actions& out);
@@ -48,6 +52,7 @@ class Presence {
   void put(bool renewal, Actions& out) const;
   void repair(common::Time now, bool aloud, Actions& out);
   void announce_once(Actions& out) const;
+  common::Time next_renewal(common::Time now) const;
   common::Duration round_gap() const;
   common::Duration after_round() const;
 
@@ -60,6 +65,7 @@ class Presence {
   std::vector<common::IpAddress> announced_;
   std::vector<common::RouteConfig> routes_;
   bool live_ = false;
+  common::Duration stagger_{};
   bool repeated_ = false;  ///< the series that repeat_after asks for has begun
   int rounds_left_ = 0;    ///< of the present series
   int repairs_ = 0;        ///< since the last time of calm

@@ -194,7 +194,7 @@ def test_virtual_mac():
     require(observer.who_has("10.0.0.254") == {"00:00:5e:00:01:0a"}, "after the split")
 
 
-def test_interface_with_the_name_of_the_virtual_mac():
+def test_name_of_the_virtual_mac_is_taken():
     """Somebody else's interface of that name is left alone: the group is in fault, which says why."""
     net = Segments()
     net.r1.namespace.ip("link add vm0 type veth peer name vm1")
