@@ -201,8 +201,8 @@ void Agent::State::answer_shut(Actions& out) {
   if (!known) return;
   for (auto& [name, gate] : gates) {
     if (!gate.asks_shut()) continue;
-    const auto opens = [&name = name](const GateStates& states) {
-      const auto at = states.find(name);
+    const auto opens = [&group = name](const GateStates& states) {
+      const auto at = states.find(group);
       return at != states.end() && at->second.open;
     };
     if (opens(applied) || (in_flight && opens(in_flight->gates))) continue;

@@ -41,7 +41,7 @@ void Verify::start(std::uint64_t client, std::uint64_t id, std::uint64_t run, bo
     return;
   }
   ++store_.counters[Counter::verify_runs];
-  run_.emplace();
+  run_ = Run{};
   run_->client = client;
   run_->id = id;
   run_->run = run;
