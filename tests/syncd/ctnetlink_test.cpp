@@ -263,12 +263,12 @@ TEST_CASE("a create request as libnetfilter_conntrack reads it") {
 
 TEST_CASE("a window scale is sent only where both directions have one") {
   Flow flow = tcp_flow();
-  flow.tcp.flags_reply = tcp_flags::be_liberal;
+  flow.tcp.flags_reply = syncd::tcp_flags::be_liberal;
   common::Bytes bytes;
   encode_request(bytes, RequestKind::create, flow, 1);
   const auto ct = parse(bytes);
   CHECK(nfct_attr_is_set(ct.get(), ATTR_TCP_WSCALE_ORIG) <= 0);
-  CHECK(nfct_get_attr_u8(ct.get(), ATTR_TCP_FLAGS_REPL) == tcp_flags::be_liberal);
+  CHECK(nfct_get_attr_u8(ct.get(), ATTR_TCP_FLAGS_REPL) == syncd::tcp_flags::be_liberal);
 }
 
 TEST_CASE("no request goes without a tuple: the kernel would take a delete without one for all entries") {
