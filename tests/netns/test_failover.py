@@ -188,7 +188,8 @@ def sigkill(lab, rounds):
     first = lab.routers["R1"]
     formula = down_interval(lab.interval)
     event = rounds.event(
-        "SIGKILL of the master's vrrpd", lambda: first.kill("vrrpd"), worst=formula + 0.060, least=0.5
+        "SIGKILL of the master's vrrpd", lambda: first.kill("vrrpd"), worst=formula + 0.060,
+        least=formula + 0.140,  # the addresses live on for a while, and the silence begins when they end
     )
     first.daemons.pop("vrrpd")
     rounds.problems += arp_settled(lab, event.at, event.name)
@@ -199,7 +200,8 @@ def sigstop(lab, rounds):
     first = lab.routers["R1"]
     formula = down_interval(lab.interval)
     event = rounds.event(
-        "SIGSTOP of the master's vrrpd", lambda: first.pause("vrrpd"), worst=formula + 0.060, least=0.5
+        "SIGSTOP of the master's vrrpd", lambda: first.pause("vrrpd"), worst=formula + 0.060,
+        least=formula + 0.140,  # the addresses live on for a while, and the silence begins when they end
     )
     rounds.problems += arp_settled(lab, event.at, event.name)
     left = 10 - (time.monotonic_ns() - event.at) / 1e9
