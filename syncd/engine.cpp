@@ -282,6 +282,7 @@ void Engine::State::advance(Time now, Actions& out) {
   roles.advance(up, now, out);
   if (offers.review(up, now)) consider_streams(now);
   verify.advance(up, now, out);
+  if (verify.take_repair()) observer.want_dump(now);
   inquiries.advance(out);
   auto report = peer.report(link.state(now), sender.backlog(), now);
   if (!report) return;

@@ -82,7 +82,7 @@ struct PeerState {
 /// Asks for, or brings, a part of what the peer has in its kernel (verify.hpp).
 struct VerifyAsk {
   std::uint64_t run = 0;
-  std::uint32_t chunk = 0;  ///< first wanted
+  std::uint32_t chunk = 0;  ///< first wanted; of the last word of a run 1: there were differences, repair them
   std::uint32_t count = 0;  ///< 0: the run is over, forget it
   bool operator==(const VerifyAsk&) const = default;
 };

@@ -21,6 +21,10 @@ bool one_family(const Flow& flow) {
          flow.reply.destination.family() == family;
 }
 
+bool same_state(ByteView a, const RecordLayout& la, ByteView b, const RecordLayout& lb) {
+  return std::ranges::equal(a.first(la.state_end), b.first(lb.state_end));
+}
+
 std::uint32_t seconds_after(Time now, std::uint32_t timeout) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
   return static_cast<std::uint32_t>(std::min<std::int64_t>(seconds + timeout, UINT32_MAX));
@@ -210,10 +214,17 @@ void Observer::on_live_copy(Slot slot, const Flow& flow, bool from_dump, Time no
     encode(flow, old_layout->has_tcp ? &known_tcp : nullptr, record);
     return store_.table.set_record(slot, record.view());
   }
-  if (!same_binding(old, *old_layout, record.view(), *layout))
+  if (!same_binding(old, *old_layout, record.view(), *layout)) {
     e.set(entry::rebind);
-  else if (!known)
+    if (from_dump) commit_.stored(slot, Commit::Difference::binding, now);
+  } else if (!known) {
     e.set(entry::behind);
+  } else if (from_dump && !e.is(entry::queued) && !same_state(old, *old_layout, record.view(), *layout)) {
+    // Somebody altered it behind our back. An event is not enough for that: it may be of the first packets of a
+    // takeover that we are about to be told of.
+    ++store_.counters[Counter::reconciled_altered];
+    commit_.stored(slot, Commit::Difference::state, now);
+  }
 }
 
 void Observer::on_destroyed(const Flow& flow, Time now) {

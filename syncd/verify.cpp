@@ -16,6 +16,9 @@ std::string_view text_of(ByteView bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+/// `chunk` of the last word of a run: there were differences.
+constexpr std::uint32_t kRepairWanted = 1;
+
 /// Calls `each` with every record of a part. Parts of the peer are checked here.
 template <typename Each>
 void for_records(ByteView part, Counters& counters, Each each) {
@@ -175,6 +178,7 @@ void Verify::on_dumped(std::span<const Flow> flows, bool last, bool failed) {
 
 void Verify::on_ask(const VerifyAsk& ask) {
   if (ask.count == 0) {
+    if (ask.run == snapshot_run_ && !snapshot_.empty() && ask.chunk == kRepairWanted) repair_ = true;
     snapshot_ = {};
     to_send_.clear();
     return;
@@ -204,12 +208,17 @@ void Verify::on_part(const VerifyPart& part, Time now) {
 }
 
 bool Verify::has_to_say(Time now) const {
+  if (repairs_to_tell_ > 0) return true;
   if (!to_send_.empty() && !snapshot_.empty()) return true;
   return run_ && run_->stage == Stage::gathering && run_->ask_at <= now &&
          (run_->peer.empty() || run_->missing < run_->peer.size());
 }
 
 std::optional<VerifyAsk> Verify::poll_ask(Time now) {
+  if (repairs_to_tell_ > 0) {
+    --repairs_to_tell_;
+    return VerifyAsk{ended_run_, kRepairWanted, 0};
+  }
   if (!run_ || run_->stage != Stage::gathering || run_->ask_at > now) return std::nullopt;
   Run& r = *run_;
   if (!r.peer.empty() && r.missing >= r.peer.size()) {
@@ -309,6 +318,9 @@ void Verify::end_round(Time now, Actions& out) {
     body["flows"].push_back(text);
   }
   out.push_back(SendReply{r.client, {.id = r.id, .ok = true, .error = {}, .body = body.dump()}});
+  repair_ = !r.differing.empty();
+  repairs_to_tell_ = repair_ ? kVerifyTellRepair : 0;
+  ended_run_ = r.run;
   run_.reset();
 }
 

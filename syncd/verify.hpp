@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/config.hpp"
@@ -37,6 +38,9 @@ inline constexpr std::size_t kVerifyParts = 120000;
 /// Parts that are worked on in one step: about 9000 flows, a few milliseconds.
 inline constexpr std::size_t kVerifySlice = 200;
 
+/// The peer is told so often that there is something to repair: no answer is waited for.
+inline constexpr int kVerifyTellRepair = 3;
+
 class Verify {
  public:
   Verify(Store& store, const Ownership& ownership, const common::Config& config)
@@ -60,6 +64,9 @@ class Verify {
 
   void advance(bool link_up, common::Time now, Actions& out);
   bool working() const { return run_ && run_->stage >= Stage::indexing; }
+  /// True once after a comparison, ours or the peer's, that found differences: each side then brings its table and its
+  /// kernel together. Not earlier, or what is repaired meanwhile would not be named.
+  bool take_repair() { return std::exchange(repair_, false); }
   common::Deadline deadline() const;
 
  private:
@@ -109,6 +116,9 @@ class Verify {
   Parts snapshot_;                      ///< of us, for the peer
   std::vector<std::uint32_t> to_send_;  ///< parts that the peer asked for, last first
   std::optional<Run> run_;
+  bool repair_ = false;
+  int repairs_to_tell_ = 0;
+  std::uint64_t ended_run_ = 0;
 };
 
 }  // namespace syncd

@@ -110,3 +110,6 @@ def test_flood_of_events():
     count = len(first.table())
     wait_until(lambda: second.status().get("peer_flows") == count, 60, f"R2 knows all {count} connections")
     require(first.counter("io_event_overruns") > 0, "the socket was not overrun, so nothing was tested")
+    pair.wait_synced(60)
+    body, error = first.ask("sync.verify", timeout=60)
+    require(not error and body["differ"] == 0 and body["compared"] == count, f"verify says {body} {error}")

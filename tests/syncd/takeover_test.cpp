@@ -348,6 +348,8 @@ TEST_CASE("sync verify: equal, different, while traffic runs, without a peer") {
   CHECK(body.starts_with("{\"differ\":2,\"compared\":3000"));
   CHECK(body.find("only on R1: tcp 192.168.100.10:10700 -> 203.0.113.9:80, answered") != std::string::npos);
   CHECK(body.find("mark 77") != std::string::npos);
+  CHECK(p.same_kernels());  // what was named has been repaired
+  CHECK(p.counter(1, "reconciled_altered") == 1);
   p.network.cut = true;
   p.run(300ms);
   p.step(who, RequestReceived{1, {.id = 7, .verb = "sync.verify", .arguments = {}}});
