@@ -1,5 +1,10 @@
 """Is the measure right? A router that works must pass, and a failover that forgets every connection must
 fail."""
+import socket
+import time
+
+from lib.first_seen import FirstSeen
+from lib.network import SERVER
 from lib.scenario import Lab
 from lib.static_router import load_table, take_addresses
 from lib.traffic import LoadPlan
@@ -46,6 +51,29 @@ def test_failover_without_sync_fails():
     harmed = event.broken + event.stalled
     require(harmed >= 180, f"only {harmed} of 200 connections were harmed: the measure is blind")
     require(event.silence_ms < 5000, "the probe, a new flow to the second router, did not come back")
+
+
+def test_a_router_notes_when_a_connection_began():
+    """What excuses a new connection that a power cut has broken must be the moment at which it began."""
+    lab = Lab()
+    router = lab.network.routers["R1"]
+    load_table(router)
+    take_addresses(router)
+    seen = FirstSeen(lab.network.routers.values())
+    address = lab.network.client_addresses[0]
+    with lab.network.server.inside():
+        listener = socket.create_server((SERVER, 7999))
+    with lab.network.clients[0].inside():
+        before = time.monotonic_ns()
+        connection = socket.create_connection((SERVER, 7999), timeout=10)
+        after = time.monotonic_ns()
+    time.sleep(0.5)
+    port = connection.getsockname()[1]
+    at = seen.of(address, port)
+    require(at is not None and before <= at <= after, f"begun between {before} and {after}, noted at {at}")
+    require(seen.of(address, port - 1) is None, "a connection that never was has been noted")
+    connection.close()
+    listener.close()
 
 
 def test_leak_counters_see_a_leak():

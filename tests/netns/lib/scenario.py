@@ -5,7 +5,7 @@ import tempfile
 from .network import LAN_VIRTUAL, WAN_VIRTUAL, Network
 from .router import Router, find, write_config
 from .traffic import Load, LoadPlan
-from .wait import TestFailed, TestVoid, require, wait_until
+from .wait import TestFailed, require, wait_until
 from .wire import ArpObserver, Sniffer
 
 # The groups' order in the tables; the standby of a fresh pair is R2.
@@ -204,9 +204,6 @@ class Lab:
             if server["wrong"]:
                 problems.append(f"the server saw wrong data {server['wrong']} times")
         require(not problems, "; ".join(problems))
-        doubts = [event.doubts() for event in self.load.events if event.doubts()] if self.load is not None else []
-        if doubts:
-            raise TestVoid("; ".join(doubts))
 
 
 def state_of(status):

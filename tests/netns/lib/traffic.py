@@ -3,6 +3,7 @@ import os
 import time
 from dataclasses import dataclass, field
 
+from .first_seen import FirstSeen
 from .network import POWER_CUT_NS, SERVER
 from .process import Tool
 from .wait import TestFailed
@@ -47,15 +48,8 @@ class Event:
     bulk_stalled: int = 0
     fresh_started: int = 0
     fresh_failed: list = field(default_factory=list)  # that nothing excuses
-    fresh_doubtful: int = 0  # of these: begun so short a time before a cut that it may have come too late
     fresh_excused: int = 0  # begun in the instant of the cut, before any replication could know of them
     details: list = field(default_factory=list)
-
-    def doubts(self):
-        """What neither is a problem nor proves that there is none; a sentence, or nothing."""
-        if not self.fresh_doubtful:
-            return ""
-        return f"{self.name}: {self.fresh_doubtful} new connections failed that were begun shortly before the cut"
 
     def problems(self):
         """Sentences; none when the event did no harm."""
@@ -66,18 +60,22 @@ class Event:
             found.append(f"{self.stalled} of {self.connections} connections stalled")
         if self.bulk_broken or self.bulk_stalled:
             found.append(f"transfers: {self.bulk_broken} broken, {self.bulk_stalled} stalled")
-        if len(self.fresh_failed) > self.fresh_doubtful:
+        if self.fresh_failed:
             reasons = {}
             for failure in self.fresh_failed:
                 reasons[failure["reason"]] = reasons.get(failure["reason"], 0) + 1
             when = ", ".join(f"{(f['started'] - self.at) / 1e6:.0f}" for f in self.fresh_failed[:5])
             found.append(
                 f"{len(self.fresh_failed)} new connections failed ({words(reasons)}; "
-                f"begun {when} ms after the event)"
+                f"begun {when} ms after the event; {self._known_since()})"
             )
         if self.unseen_ms > UNSEEN_LIMIT_MS:
             found.append(f"a silence of {self.unseen_ms:.0f} ms before it that belongs to no event")
         return [f"{self.name}: {text}" for text in found]
+
+    def _known_since(self):
+        seen = [f["seen"] for f in self.fresh_failed[:5] if f.get("seen") is not None]
+        return f"for a router {', '.join(f'{(at - self.at) / 1e6:.0f}' for at in seen) or 'never'}"
 
 
 def words(reasons):
@@ -88,13 +86,9 @@ class Load:
     """Server, reflector, probe and the two clients."""
 
     # A new connection that was being made in the instant of a power cut may be unknown to the other router:
-    # its state was nowhere else yet. Everything that began earlier than this must have been replicated. How
+    # its state was nowhere else yet. Everything that a router saw earlier than this must have been replicated. How
     # many were excused is printed with each event.
     BEFORE_CUT_NS, AFTER_CUT_NS = 20_000_000, POWER_CUT_NS
-    # The tool notes when it begins a connection, not when the first packet passes the router: between the two lie
-    # queues of a machine that all hosts share. What fails and was begun this long before is no proof of anything,
-    # in neither direction: such a run is made again.
-    DOUBTFUL_NS = 100_000_000
 
     def __init__(self, network, plan, binary, logs):
         self.plan = plan
@@ -115,6 +109,7 @@ class Load:
         self._watched = 0  # until when silences have been accounted for
         self._cuts = []  # moments of abrupt events
         self._known = set()  # failed new connections that have been counted
+        self._first_seen = FirstSeen(network.routers.values())
 
     def _tool(self, name, namespace, arguments):
         tool = Tool(name, [self._binary] + arguments, namespace, os.path.join(self._logs, f"{name}.log"))
@@ -246,14 +241,19 @@ class Load:
                 if key in self._known:
                     continue
                 self._known.add(key)
-                if any(
-                    -self.BEFORE_CUT_NS <= failure["started"] - cut <= self.AFTER_CUT_NS for cut in self._cuts
-                ):
+                if self._in_the_instant(failure, self.network.client_addresses[self.clients.index(client)]):
                     event.fresh_excused += 1
                 else:
                     event.fresh_failed.append(failure)
-                    if any(-self.DOUBTFUL_NS <= failure["started"] - cut < 0 for cut in self._cuts):
-                        event.fresh_doubtful += 1
+
+    def _in_the_instant(self, failure, address):
+        """Whether a new connection began in the instant of a cut, for the tool or for the router that was cut off."""
+        if not self._cuts:
+            return False
+        if failure["started"] < max(self._cuts) - self.BEFORE_CUT_NS:
+            failure["seen"] = self._first_seen.of(address, failure["port"])
+        moments = [moment for moment in (failure["started"], failure.get("seen")) if moment is not None]
+        return any(-self.BEFORE_CUT_NS <= at - cut <= self.AFTER_CUT_NS for at in moments for cut in self._cuts)
 
     def stop(self):
         """Final reports by name of the tool."""
