@@ -6,49 +6,16 @@
 #include <string>
 #include <vector>
 
-#include "common/config.hpp"
 #include "common/prng.hpp"
+#include "tests/common/config_diagnosis.hpp"
+
+using namespace common;
+using namespace diagnosis;
 
 namespace {
 
-using namespace common;
-
-std::vector<std::string> diagnose(std::string_view text, std::string_view node = "R1") {
-  std::vector<std::string> lines;
-  for (const Diagnostic& each : parse_config(text, "f", node).diagnostics) lines.push_back(each.to_string());
-  return lines;
-}
-
-/// Lines 1 to 4 of a file; what is wrong comes below, or in the place of one of these.
-const std::string kHead =
-    "version: 1\n"
-    "nodes:\n"
-    "  R1: { priority: 200, sync_address: 10.10.10.2 }\n"
-    "  R2: { priority: 100, sync_address: 10.10.10.3 }\n";
-const std::string kGroup =
-    "vrrp:\n"                                                                            // 5
-    "  groups:\n"                                                                        // 6
-    "    G:\n"                                                                           // 7
-    "      instances:\n"                                                                 // 8
-    "        wan: { interface: eth0, vrid: 1, virtual_addresses: [10.10.0.101/24] }\n";  // 9
-
-struct Case {
-  std::string text;
-  std::vector<std::string> expected;
-};
-
-void check_all(const std::vector<Case>& cases) {
-  for (const Case& each : cases) {
-    INFO(each.text);
-    CHECK(diagnose(each.text) == each.expected);
-  }
-}
-
 std::string group_with(const std::string& line) {
   return kHead + kGroup + "      " + line + "\n";
-}  // 10
-std::string instance_with(const std::string& line) {
-  return kHead + kGroup + "        " + line + "\n";
 }  // 10
 std::string file_with(const std::string& line) {
   return kHead + kGroup + line + "\n";

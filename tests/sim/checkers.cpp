@@ -19,6 +19,11 @@ void Checkers::look(World& world) {
   shut_gate_without_mastership(world);
 }
 
+void Checkers::rebooted(int box) {
+  newest_[static_cast<std::size_t>(box)] = {};
+  master_since_boot_[static_cast<std::size_t>(box)] = false;
+}
+
 /// A term names one mastership: two boxes may both be master (a partition), never in the same term.
 void Checkers::one_master_a_term(World& world) {
   const auto &a = world.box(0).group(), &b = world.box(1).group();
@@ -30,10 +35,13 @@ void Checkers::terms_grow(World& world) {
   for (int i = 0; i < 2; ++i) {
     const auto& group = world.box(i).group();
     if (!group) continue;
-    common::Term& newest = newest_[static_cast<std::size_t>(i)];
+    const auto index = static_cast<std::size_t>(i);
+    common::Term& newest = newest_[index];
     // A term of its own that a box knows from the other one only, since it was rebooted, is not kept for a successor of
     // its vrrpd, which would take it for a mastership whose connections are here.
-    if (world.box(i).take_new_vrrpd() && newest.node == (i == 0 ? "R1" : "R2")) newest = {};
+    const bool own = newest.node == (i == 0 ? "R1" : "R2");
+    if (world.box(i).take_new_vrrpd() && own && !master_since_boot_[index]) newest = {};
+    if (group->state == common::GroupState::master) master_since_boot_[index] = true;
     if (group->term < newest)
       world.fail(fmt::format("R{} went back from term {} to {}", i + 1, common::to_string(newest),
                              common::to_string(group->term)));

@@ -14,7 +14,7 @@ class World;
 class Checkers {
  public:
   void look(World& world);  ///< called every few milliseconds; reports by World::fail
-  void rebooted(int box) { newest_[static_cast<std::size_t>(box)] = {}; }
+  void rebooted(int box);
 
  private:
   void one_master_a_term(World& world);
@@ -22,6 +22,7 @@ class Checkers {
   void shut_gate_without_mastership(World& world);
 
   std::array<common::Term, 2> newest_;
+  std::array<bool, 2> master_since_boot_{};
   std::array<common::Time, 2> open_since_backup_{};
 };
 

@@ -18,6 +18,10 @@ inline common::IpAddress ip(std::string_view text) {
   return *common::IpAddress::parse(text);
 }
 
+/// Of a plain router: priority 100 at 1 s.
+inline constexpr Duration kSkew = Duration(1s) * 156 / 256;
+inline constexpr Duration kDown = 3s + kSkew;
+
 /// A plain router: group G, priority 100, 1 s, one instance `wan` with VRID 10 unless more are asked for.
 inline common::Config plain(int members = 1) {
   common::Config config;

@@ -16,9 +16,6 @@ using vrrpd::SendAdvert;
 
 namespace {
 
-constexpr Duration kSkew = Duration(1s) * 156 / 256;  // priority 100 at 1 s
-constexpr Duration kDown = 3s + kSkew;
-
 struct Must {
   const char* clause;
   const char* says;

@@ -11,9 +11,6 @@ using vrrpd::SendAdvert;
 
 namespace {
 
-constexpr Duration kSkew = Duration(1s) * 156 / 256;  // priority 100 at 1 s
-constexpr Duration kDown = 3s + kSkew;
-
 std::size_t position(const vrrpd::Actions& actions, std::size_t alternative) {
   for (std::size_t i = 0; i < actions.size(); ++i)
     if (actions[i].index() == alternative) return i;
