@@ -13,23 +13,23 @@ PROGRAMS = ("vrrpd", "syncd", "natctl")
 
 
 class MixedRouter(Router):
-    """Some of its programs are those of the previous release."""
+    """Some of its programs are those of an older release."""
 
-    def __init__(self, host, lab, older):
+    def __init__(self, host, lab, older, release):
         super().__init__(host, lab.binaries, lab.directory, lab.config)
         self.older = older
+        self._release = release
 
     def _command(self, program):
-        directory = os.environ["STEADYNAT_PREVIOUS"] if program in self.older else self._binaries
-        return [os.path.join(directory, program)]
+        return [os.path.join(self._release if program in self.older else self._binaries, program)]
 
 
-def start(older, commit):
-    """`older`: which programs of which router have not been upgraded."""
+def start(older, commit, release="STEADYNAT_PREVIOUS"):
+    """`older`: which programs of which router have not been upgraded; `release`: which variable says where they are."""
     lab = Lab()
     lab.config = write_config(lab.directory, lab.binaries, "100ms", commit)
     for name, host in lab.network.routers.items():
-        lab.routers[name] = MixedRouter(host, lab, older.get(name, ()))
+        lab.routers[name] = MixedRouter(host, lab, older.get(name, ()), os.environ[release])
         lab.routers[name].start()
     return lab
 
@@ -51,18 +51,21 @@ def failovers_both_ways(older, commit):
     lab.finish(rounds.problems)
 
 
-# What an upgrade of the package leaves: the new syncd and agent under the old vrrpd, until that is restarted.
+# One router upgraded and the other not, either way round; and what an upgrade of the package leaves: the new syncd and
+# agent under the old vrrpd, until that is restarted.
 MIXTURES = {
+    "previous_release_on_r1": {"R1": PROGRAMS},
+    "previous_release_on_r2": {"R2": PROGRAMS},
     "vrrpd_not_restarted_yet": {"R1": ("vrrpd",), "R2": ("vrrpd",)},
     "vrrpd_restarted_on_r2_only": {"R1": ("vrrpd",)},
 }
 
 
 def unlike_links(older):
-    """The router `older` still speaks the link's first protocol, so nothing is replicated. Both say so; nobody takes
+    """The router `older` speaks the link's first protocol, so nothing is replicated. Both say so; nobody takes
     over by surprise; when the master goes the other takes over all the same; and with the rest upgraded all is well.
     """
-    lab = start({older: PROGRAMS}, "continuous")
+    lab = start({older: PROGRAMS}, "continuous", release="STEADYNAT_FIRST_PROTOCOL")
     first, second = lab.routers["R1"], lab.routers["R2"]
 
     def both_say_so():

@@ -1,6 +1,11 @@
 """The package's own life on one machine: nothing before it is configured, nothing left after it is purged."""
+import os
+import subprocess
+
+from lib.netns import Namespace
 from lib.wait import wait_until
 from machines.checks import check_processes
+from machines.container import PATH
 from machines.pair import UNITS, Pair, addresses
 
 # What Debian keeps of every package, and what changes by itself.
@@ -45,6 +50,10 @@ iface eth2 inet static
 """
 
 
+# How long the addresses outlive their last renewal, in seconds.
+ADDRESS_LIFETIME = 2
+
+
 class One(Pair):
     """A pair of which one router is there."""
 
@@ -79,6 +88,9 @@ def test_package_from_install_to_purge():
     machine.run("natctl check && systemctl start steadynat.target")
     wait_master(machine)
     check_at_work(one, machine)
+    check_order(one, machine)
+    check_dead(one, machine)
+    check_refused(one, machine)
     check_upgrades(one, machine)
 
     # Removed: at once nothing of it is at work, and what a person wrote is still there.
@@ -96,6 +108,45 @@ def test_package_from_install_to_purge():
         gone = sorted(set(before.splitlines()) - set(after.splitlines()))
         one.check(not left, f"purge leaves this {what}: {left[:10]}")
         one.check(not gone, f"purge takes this {what} with it: {gone[:10]}")
+    one.finish()
+
+
+def test_package_in_a_chroot():
+    """No systemd runs there, and the kernel is somebody else's: a router's, say, on which an image is made."""
+    one = One()
+    machine = one["R1"]
+    one.offer("new", "newer")
+    namespace = Namespace("outside")
+    namespace.nft("add table inet steadynat")
+
+    def run(command):
+        argv = ["chroot", machine.root, "/usr/bin/env", "-i", f"PATH={PATH}", "HOME=/root", "LANG=C.UTF-8",
+                "DEBIAN_FRONTEND=noninteractive", "/bin/sh", "-ec", command]  # fmt: skip
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+            preexec_fn=namespace.enter,
+        )
+        one.check(done.returncode == 0, f"{command}: exit {done.returncode}: {done.stdout[-500:]}")
+        return done.stdout
+
+    run("apt-get update")
+    before = {command: run(command) for command in (LIST, DIRECTORIES)}
+    for version in ("new", "newer", "new"):
+        run(f"{INSTALL} --allow-downgrades steadynat=$(dpkg-deb -f /srv/repo/{version}.deb Version)")
+    run("vrrpd --help; syncd --help; natctl --help; id _steadynat")
+    run("apt-get remove -y steadynat")
+    run("apt-get purge -y steadynat")
+    for command, files in before.items():
+        changed = sorted(set(run(command).splitlines()) ^ set(files.splitlines()))
+        one.check(not changed, f"a purge in a chroot leaves, or takes: {changed[:10]}")
+    one.check(not os.path.exists(os.path.join(machine.root, "run/steadynat")), "/run/steadynat is left in the chroot")
+    outside = namespace.run(["nft", "list", "tables"]).stdout
+    one.check("steadynat" in outside, "removal in a chroot deletes the table of the router outside")
     one.finish()
 
 
@@ -127,6 +178,64 @@ def check_at_work(one, machine):
     before = [machine.process(unit) for unit in UNITS]
     machine.run("systemctl reload steadynat-syncd steadynat-nat steadynat-vrrpd")
     one.check([machine.process(unit) for unit in UNITS] == before, "a reload restarts")
+
+
+def moment(machine, unit, name):
+    """Of systemd, in microseconds."""
+    return int(machine.run(f"systemctl show -p {name}TimestampMonotonic --value {unit}"))
+
+
+def check_order(one, machine):
+    """vrrpd is the last that starts and the first that ends: it gives the addresses away while they still work."""
+    machine.run("systemctl restart steadynat.target")
+    wait_master(machine)
+    started = moment(machine, "steadynat-vrrpd", "InactiveExit")
+    for unit in UNITS[:2]:
+        one.check(moment(machine, unit, "ActiveEnter") <= started, f"vrrpd starts before {unit} is ready")
+    machine.run("systemctl stop steadynat.target")
+    ended = moment(machine, "steadynat-vrrpd", "InactiveEnter")
+    for unit in UNITS[:2]:
+        one.check(moment(machine, unit, "ActiveExit") >= ended, f"{unit} ends before vrrpd has ended")
+    one.check(not addresses(machine), f"stopped, and the addresses are still there: {addresses(machine)}")
+    machine.run("systemctl start steadynat.target")
+    wait_master(machine)
+
+
+def priorities_of(group):
+    return {instance["priority"] for instance in group["instances"]}
+
+
+def check_dead(one, machine):
+    """Without syncd or the agent, whether killed or stopped for good, the addresses stay where they are."""
+    for unit in UNITS[:2]:
+        term, pid = machine.status()["groups"][0]["term"], machine.process(unit)
+        machine.run(f"kill -KILL {pid}")
+        wait_until(lambda which=unit, old=pid: machine.process(which) not in (0, old), 20, f"{unit} is started again")
+        machine.run(f"systemctl stop {unit}; sleep {ADDRESS_LIFETIME + 1}")
+        group = machine.status()["groups"][0]
+        one.check(group["state"] == "master" and group["term"] == term, f"without {unit} R1 is {group}")
+        priorities = priorities_of(group)
+        one.check(max(priorities) < 200, f"without {unit} the priority is still {priorities}")
+        one.check(len(addresses(machine)) == 2, f"without {unit} the addresses are {addresses(machine)}")
+        machine.run(f"systemctl start {unit}")
+        wait_until(lambda: priorities_of(machine.status()["groups"][0]) == {200}, 20, "the priority is whole again")
+
+
+def check_refused(one, machine):
+    """A configuration that is none: each unit says so once, and is not started again and again."""
+    machine.run("systemctl stop steadynat.target")
+    machine.write("/etc/steadynat/steadynat.yaml", CONFIG.replace("vrid: 2", "vrid: 256"))
+    for unit in UNITS:
+        one.check(not machine.succeeds(f"systemctl start {unit}"), f"{unit} starts with a broken configuration")
+    machine.run("sleep 1")  # ten times as long as until a restart
+    for unit in UNITS:
+        names = ("ActiveState", "ExecMainStatus", "NRestarts")
+        shown = machine.run("systemctl show " + " ".join(f"-p {name}" for name in names) + f" {unit}").split()
+        wanted = {"ActiveState=failed", "ExecMainStatus=2", "NRestarts=0"}
+        one.check(set(shown) == wanted, f"{unit} with a broken configuration: {sorted(shown)}")
+    machine.write("/etc/steadynat/steadynat.yaml", CONFIG)
+    machine.run("systemctl reset-failed 'steadynat-*'; systemctl start steadynat.target")
+    wait_master(machine)
 
 
 def check_upgrades(one, machine):

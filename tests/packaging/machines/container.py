@@ -28,8 +28,10 @@ class Container(Machine):
     def __init__(self, name, network, directory):
         super().__init__(name, network, directory)
         self._overlay = os.path.join(directory, name, "overlay")
-        self._root = os.path.join(self._overlay, "root")
-        self._cgroup = f"steadynat-test-{os.getpid()}-{time.monotonic_ns()}-{name}"
+        self.root = os.path.join(self._overlay, "root")
+        # Whoever gave the first part of the name removes what bears it when everything has ended.
+        run = os.environ.get("STEADYNAT_CGROUP", "steadynat-test")
+        self._cgroup = f"{run}-{time.monotonic_ns()}-{name}"
         self._process = None
         self._namespace = None
         self._boots = 0
@@ -40,11 +42,11 @@ class Container(Machine):
         for part in ("upper", "work", "root"):
             os.makedirs(os.path.join(self._overlay, part), exist_ok=True)
         layers = f"lowerdir={image.root()},upperdir={self._overlay}/upper,workdir={self._overlay}/work"
-        image.run(["mount", "-t", "overlay", "overlay", "-o", layers, self._root])
+        image.run(["mount", "-t", "overlay", "overlay", "-o", layers, self.root])
         self._put("etc/hostname", name + "\n")
 
     def _put(self, path, text):
-        with open(os.path.join(self._root, path), "w", encoding="utf-8") as file:
+        with open(os.path.join(self.root, path), "w", encoding="utf-8") as file:
             file.write(text)
 
     def boot(self):
@@ -55,7 +57,7 @@ class Container(Machine):
         os.makedirs("/run/systemd/nspawn", exist_ok=True)
         arguments = [
             "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--console=pipe", "--boot",
-            f"--machine={self.name.lower()}", f"--hostname={self.name}", f"--directory={self._root}",
+            f"--machine={self.name.lower()}", f"--hostname={self.name}", f"--directory={self.root}",
             f"--network-namespace-path=/run/netns/{self._namespace.name}",
             "--capability=CAP_NET_ADMIN,CAP_IPC_LOCK,CAP_SYS_NICE,CAP_SYS_RESOURCE",
             "--resolv-conf=off", "--timezone=off",
@@ -122,7 +124,7 @@ class Container(Machine):
         return Answer(done.returncode, done.stdout)
 
     def put_files(self, directory, target):
-        shutil.copytree(directory, os.path.join(self._root, target.lstrip("/")), dirs_exist_ok=True)
+        shutil.copytree(directory, os.path.join(self.root, target.lstrip("/")), dirs_exist_ok=True)
 
     def power_cut(self):
         """Unplugged first, all at once and silently; then everything ends."""
