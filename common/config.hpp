@@ -71,6 +71,7 @@ struct TrackConfig {
   Duration interval = 1s;      ///< between two looks; an interface tells by itself
   Duration timeout = 1s;       ///< of a script
   int rise = 1, fall = 1;      ///< so many looks in a row that it is well again, or fails
+  std::optional<std::vector<std::string>> arguments;  ///< of a script; none: the names of the group and of this
   std::string user;            ///< of a script; empty: the daemon's own
   bool operator==(const TrackConfig&) const = default;
 };

@@ -12,6 +12,8 @@ namespace {
 /// A look at a file or at the list of processes costs something; a script costs a process.
 constexpr Duration kShortestLook = 50ms, kLongestLook = std::chrono::hours(1);
 constexpr int kMostLooks = 255;
+/// Nobody types more; and no command line of the kernel is too short for these.
+constexpr std::size_t kMostArguments = 64;
 /// The highest that is left for a priority between 1 and 254.
 constexpr int kHighestWeight = 253;
 /// The kernel's TASK_COMM_LEN less the terminating zero.
@@ -45,6 +47,19 @@ void read_target(Section& section, Draft& draft, TrackConfig& track) {
     if (section.has(each.key)) track.kind = each.kind;
 }
 
+void read_arguments(const Reader& reader, TrackConfig& track) {
+  std::vector<std::string> words;
+  for (const Setting& each : reader.list()) {
+    const Reader item = reader.item(each);
+    if (words.size() == kMostArguments)
+      return item.error(fmt::format("more than {} arguments; let a script of your own give them", kMostArguments));
+    std::string word;
+    if (!item.text(word)) return;
+    words.push_back(std::move(word));
+  }
+  track.arguments = std::move(words);
+}
+
 void check_fits(Section& section, const TrackConfig& track) {
   const auto only = [&](const char* key, bool fits, std::string_view what) {
     if (section.has(key) && !fits)
@@ -54,6 +69,7 @@ void check_fits(Section& section, const TrackConfig& track) {
   const bool script = track.kind == Kind::script, interface = track.kind == Kind::interface;
   only("timeout", script, "scripts");
   only("user", script, "scripts");
+  only("arguments", script, "scripts");
   only("interval", !interface, "what must be looked at: an interface tells by itself");
   only("rise", !interface, "what must be looked at: an interface tells by itself");
   only("fall", !interface, "what must be looked at: an interface tells by itself");
@@ -81,6 +97,7 @@ void read_tracks(const Reader& reader, Draft& draft, GroupConfig& group) {
     section.integer("rise", track.rise, 1, kMostLooks);
     section.integer("fall", track.fall, 1, kMostLooks);
     section.text("user", track.user);
+    section.with("arguments", [&](const Reader& r) { read_arguments(r, track); });
     check_fits(section, track);
     section.finish();
     group.tracks.push_back(std::move(track));

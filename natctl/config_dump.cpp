@@ -248,6 +248,7 @@ Json track_json(const common::TrackConfig& track) {
   if (track.kind == Kind::script) {
     out["timeout"] = common::to_string(track.timeout);
     out["user"] = track.user;
+    if (track.arguments) out["arguments"] = *track.arguments;
   }
   if (looked_at) out["rise"] = track.rise;
   if (looked_at) out["fall"] = track.fall;

@@ -32,7 +32,7 @@ TEST_CASE("what is tracked arrives, with the interface of the node") {
   const LoadedConfig loaded =
       parse_config(with(" link: { interface: wan, weight: 20 },\n"
                         "   uplink: { script: /bin/check, interval: 2s, timeout: 500ms, rise: 2, fall: 3, weight: 30, "
-                        "user: nobody },\n"
+                        "user: nobody, arguments: [-c, 1] },\n"
                         "   health: { file: /run/health, interval: 100ms }, ppp: { process: pppd } ",
                         "      link_down_delay: 1s\n      link_up_delay: 5s\n"),
                    "f", "R2");
@@ -50,6 +50,7 @@ TEST_CASE("what is tracked arrives, with the interface of the node") {
                                        .timeout = 500ms,
                                        .rise = 2,
                                        .fall = 3,
+                                       .arguments = std::vector<std::string>{"-c", "1"},
                                        .user = "nobody"});
   CHECK(
       group.tracks[2] ==
@@ -68,6 +69,13 @@ TEST_CASE("mistakes in what is tracked") {
         at + "interval is for what must be looked at: an interface tells by itself");
   CHECK(first_error(with("a: { script: /x, interval: 1s, timeout: 2s }")) ==
         at + "timeout (2s) is longer than interval (1s)");
+  CHECK(first_error(with("a: { process: x, arguments: [y] }")) == at + "arguments is for scripts");
+  CHECK_THAT(first_error(with("a: { script: /x, arguments: y }")),
+             Catch::Contains("vrrp.groups.G.track.a.arguments: "));
+  std::string many = "x";
+  for (int i = 0; i < 64; ++i) many += ", x";
+  CHECK_THAT(first_error(with("a: { script: /x, arguments: [" + many + "] }")),
+             Catch::Contains("more than 64 arguments"));
   CHECK_THAT(first_error(with("a: { process: a-name-that-nobody-keeps }")),
              Catch::Contains("longer than the 15 characters"));
   CHECK_THAT(first_error(with("a: { script: x }")), Catch::Contains("vrrp.groups.G.track.a.script"));

@@ -31,6 +31,9 @@ def test_track():
         write(script, f'#!/bin/sh\necho "$1 $2 $(id -un) $STEADYNAT_NODE" >> {seen}\n{does}\n', 0o755)
 
     script_that("exit 0")
+    there, pipe = (os.path.join(net.directory, name) for name in ("there", "pipe"))
+    write(there, "")
+    os.mkfifo(pipe)  # nobody will ever write into it: to open it must not wait for that
     net.r1.namespace.ip("link add up0 type veth peer name up1", "link set up0 up", "link set up1 up")
     helper = os.path.join(net.directory, "trackedhelper")
     shutil.copy("/bin/sleep", helper)
@@ -40,6 +43,8 @@ def test_track():
         f"  uplink: {{ script: {script}, interval: 200ms, timeout: 200ms, fall: 2, rise: 2, weight: 150,\n"
         "            user: nobody }\n"
         f"  health: {{ file: {health}, interval: 100ms }}\n"
+        f"  exists: {{ script: /usr/bin/test, arguments: [-e, {there}], interval: 200ms, weight: 130 }}\n"
+        f"  pipe: {{ file: {pipe}, interval: 100ms }}\n"
         "  port: { interface: up0, weight: 120 }\n"
         "  helper: { process: trackedhelper, interval: 100ms, weight: 110 }\n"
     )
@@ -66,6 +71,8 @@ def test_track():
     moves("uplink", lambda: script_that("exit 1"), lambda: script_that("exit 0"))
     moves("uplink", lambda: script_that("exec sleep 300"), lambda: script_that("exit 0"))
     require(first.status()["counters"]["io_tracks_timed_out"] > 0, "a script that hangs was not ended")
+    moves("exists", lambda: os.remove(there), lambda: write(there, ""))
+    require("pipe: is not a regular file; taken for 0" in first.said(), f"a pipe is named in {first.log}")
     moves("health", lambda: write(health, "-150\n"), lambda: os.remove(health))
     moves("port", lambda: net.r1.namespace.ip("link set up1 down"), lambda: net.r1.namespace.ip("link set up1 up"))
 

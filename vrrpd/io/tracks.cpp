@@ -1,11 +1,8 @@
 #include "vrrpd/io/tracks.hpp"
 
-#include <dirent.h>
 #include <sys/wait.h>
 
-#include <charconv>
 #include <csignal>
-#include <fstream>
 #include <utility>
 
 #include "common/io/log.hpp"
@@ -18,25 +15,9 @@ using common::TrackConfig;
 using common::io::log;
 using common::io::LogLevel;
 
-/// A number between these is an adjustment of a priority between 1 and 254. Files are other people's.
-constexpr int kMostAdjustment = 253;
-
-std::string name_of(const std::string& pid) {
-  std::ifstream file("/proc/" + pid + "/comm");
-  std::string name;
-  std::getline(file, name);
-  return name;
-}
-
-/// The process id; 0: there is none of this name.
-int find_process(const std::string& name) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir("/proc"), closedir);
-  if (!folder) return 0;
-  while (const dirent* entry = readdir(folder.get())) {
-    const std::string pid = entry->d_name;
-    if (pid.find_first_not_of("0123456789") == std::string::npos && name_of(pid) == name) return std::stoi(pid);
-  }
-  return 0;
+/// A check of somebody else's is called as it wants to be.
+std::vector<std::string> arguments_of(const std::string& group, const TrackConfig& track) {
+  return track.arguments.value_or(std::vector<std::string>{group, track.name});
 }
 
 }  // namespace
@@ -99,7 +80,8 @@ void Tracks::tell(const Item& item, bool good, int value) {
 
 void Tracks::run(const Key& key, Item& item) {
   if (item.pid != 0) return;  // it ignores even that it was ended
-  const auto pid = start_process({item.config.target, {item.group, item.config.name}, environment_, item.config.user});
+  const auto pid =
+      start_process({item.config.target, arguments_of(item.group, item.config), environment_, item.config.user});
   if (!pid) {
     log(LogLevel::error, "track_failed", pid.error().text);
     return tell(item, false);
@@ -133,30 +115,27 @@ void Tracks::ended(const Key& key, int pid, int status) {
 
 // --- files and processes -----------------------------------------------------------------------------------------
 
-/// A file that is not there says nothing, and is neither good nor bad.
 void Tracks::read(Item& item) {
-  std::ifstream file(item.config.target);
-  std::string word;
-  int value = 0;
-  if (file.good() && file >> word) {
-    if (word == "fault") return tell(item, false);
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-    const bool number = error == std::errc() && end == word.data() + word.size();
-    if (!number || value < -kMostAdjustment || value > kMostAdjustment) {
-      value = 0;
-      if (!std::exchange(item.said, true))
-        log(LogLevel::warning, "track_failed",
-            item.config.target + ": holds neither a number between -253 and 253 nor the word fault; taken for 0");
-    } else {
-      item.said = false;
-    }
+  const auto look = look_at_file(item.config.target);
+  if (!look) {
+    if (!std::exchange(item.said, true))
+      log(LogLevel::warning, "track_failed", item.config.target + ": " + look.error().text + "; taken for 0");
+    return tell(item, true);
   }
-  tell(item, true, value);
+  item.said = false;
+  tell(item, look->good, look->value);
 }
 
+/// The process that was found last is looked at alone; a search goes on turn by turn, and adverts come in between.
 void Tracks::find(Item& item) {
-  if (item.pid == 0 || name_of(std::to_string(item.pid)) != item.config.target)
-    item.pid = find_process(item.config.target);
+  if (!item.search) {
+    if (item.pid != 0 && process_runs(item.pid, item.config.target)) return tell(item, true);
+    item.search = std::make_unique<ProcessSearch>(item.config.target);
+  }
+  const auto found = item.search->step();
+  if (!found) return item.next->set(common::io::now());
+  item.search.reset();
+  item.pid = *found;
   tell(item, item.pid != 0);
 }
 

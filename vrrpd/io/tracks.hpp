@@ -9,6 +9,7 @@
 #include "common/io/loop.hpp"
 #include "vrrpd/engine.hpp"
 #include "vrrpd/io/counters.hpp"
+#include "vrrpd/io/looks.hpp"
 
 namespace vrrpd::io {
 
@@ -28,7 +29,8 @@ class Tracks {
     std::string group;
     common::TrackConfig config;
     std::unique_ptr<common::io::Loop::Timer> next, overdue;
-    int pid = 0;  ///< of the script that runs, or of the process that was found
+    std::unique_ptr<ProcessSearch> search;  ///< while it goes on
+    int pid = 0;                            ///< of the script that runs, or of the process that was found
     bool killed = false;
     bool said = false;  ///< why it cannot be looked at
   };
