@@ -145,6 +145,7 @@ class Group {
   // --- group_members.cpp
   std::string obstacle(const Context& ctx) const;  ///< why the group is in fault; empty: it need not be
   int adjustment(const Context& ctx) const;
+  bool syncd_keeps_up(const Context& ctx) const;
   int priority(const Context& ctx) const;  ///< of the group, between the two nodes
   int priority(const Instance& member, const Context& ctx) const;
   bool owner() const;

@@ -9,9 +9,9 @@ using common::kOwnerPriority;
 
 namespace {
 
-/// Taken off the priority for a participant that is configured but not there: enough to let a healthy equal go first,
-/// and little enough that the operator's order of the two nodes usually stands.
-constexpr int kAbsencePenalty = 10;
+/// Taken off the priority for a participant that is configured but not there, or far behind: enough to let a healthy
+/// equal go first, and little enough that the operator's order of the two nodes usually stands.
+constexpr int kPenalty = 10;
 
 }  // namespace
 
@@ -25,9 +25,15 @@ std::string Group::obstacle(const Context& ctx) const {
 
 int Group::adjustment(const Context& ctx) const {
   int result = tracker_.adjustment();
-  if (settings_.replicated && !ctx.participants.present(common::Role::syncd)) result -= kAbsencePenalty;
-  if (settings_.gated && !ctx.participants.present(common::Role::agent)) result -= kAbsencePenalty;
+  if (settings_.replicated && !syncd_keeps_up(ctx)) result -= kPenalty;
+  if (settings_.gated && !ctx.participants.present(common::Role::agent)) result -= kPenalty;
   return result;
+}
+
+/// As a backup: with all connections of a peer that can still be asked for them. What a master lacks, nobody has.
+bool Group::syncd_keeps_up(const Context& ctx) const {
+  if (!ctx.participants.present(common::Role::syncd) || ctx.peer.silent(ctx.now)) return false;
+  return !ctx.peer.linked() || complete(ctx);
 }
 
 int Group::priority(const Context& ctx) const {

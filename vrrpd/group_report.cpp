@@ -106,6 +106,7 @@ std::vector<std::string> Group::reasons(const Context& ctx) const {
     result.push_back("syncd is not connected");
     return result;
   }
+  if (ctx.peer.silent(ctx.now)) result.push_back("syncd is connected, but has said nothing for three seconds");
   const common::GroupReport* peer = said(ctx);
   switch (ctx.peer.link()) {
     case common::LinkState::up: break;

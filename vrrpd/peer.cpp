@@ -4,9 +4,17 @@ namespace vrrpd {
 
 using common::LinkState;
 
+namespace {
+
+/// As long as the agent believes a report.
+constexpr common::Duration kSilence = 3 * common::kPeerReportEvery;
+
+}  // namespace
+
 void Peer::on_report(const common::PeerReport& report, common::Time now) {
   const bool was_linked = linked();
   report_ = report;
+  reported_at_ = now;
   std::map<std::string, common::PeerReport::Replica, std::less<>> replicas;
   for (const auto& replica : report_.replicas) {
     const bool was_complete = complete(replica.group);
@@ -27,6 +35,10 @@ void Peer::on_syncd_lost(common::Time now) {
   if (linked() || !unlinked_since_) unlinked_since_ = now;
   report_ = common::PeerReport{.link = LinkState::down, .node = report_.node};
   replicas_.clear();
+}
+
+bool Peer::silent(common::Time now) const {
+  return linked() && now >= reported_at_ + kSilence;
 }
 
 const common::GroupReport* Peer::statement(std::string_view group) const {

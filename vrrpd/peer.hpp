@@ -17,6 +17,8 @@ class Peer {
 
   common::LinkState link() const { return report_.link; }
   bool linked() const { return report_.link == common::LinkState::up; }
+  /// syncd has said that the link is up and now does not even repeat it: it hangs, or has far too much to do.
+  bool silent(common::Time now) const;
   /// Since when the link is not up.
   common::Deadline unlinked_since() const { return unlinked_since_; }
   /// An authentic datagram has come from a peer since this process began, or a stranger with a wrong key.
@@ -39,6 +41,7 @@ class Peer {
 
  private:
   common::PeerReport report_;
+  common::Time reported_at_;
   std::map<std::string, common::PeerReport::Replica, std::less<>> replicas_;
   common::Deadline unlinked_since_;
   bool ever_met_ = false;

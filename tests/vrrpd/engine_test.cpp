@@ -180,6 +180,48 @@ TEST_CASE("faults: no interface, no carrier, no address, no table; each is said,
   CHECK(b.group().priority == 80);
 }
 
+TEST_CASE("a syncd that is far behind lowers the priority, and says so; only a living link can tell", "[engine]") {
+  common::Config config = full();
+  config.nat.reset();
+  Bench b(config);
+  b.links_up();
+  b.connect(kSyncd, Role::syncd);
+  const auto report = [&](common::LinkState link, bool complete) {
+    b.say(kSyncd, common::PeerReport{.link = link, .node = "R2", .heard = true, .groups = {}, .replicas = {
+        {.group = "G", .complete = complete}}});
+  };
+  const auto pass = [&](Duration time) {
+    for (const Time end = b.now + time; b.now < end; b.pass(100ms)) {
+      b.advert(200);
+      b.advert(200, "10.1.0.3", 1s, "lan", 11);
+    }
+  };
+  report(common::LinkState::up, true);
+  CHECK(b.group().priority == 100);
+  report(common::LinkState::up, false);
+  CHECK(b.group().priority == 90);
+  report(common::LinkState::down, false);
+  CHECK(b.group().priority == 100);
+  report(common::LinkState::up, true);
+  pass(2900ms);
+  CHECK(b.group().priority == 100);
+  pass(200ms);
+  CHECK(b.state() == GroupState::backup);
+  CHECK(b.group().priority == 90);
+  CHECK_THAT(b.group().reasons.at(0), Catch::Contains("has said nothing for three seconds"));
+  report(common::LinkState::up, true);
+  CHECK(b.group().priority == 100);
+  // What a master lacks, nobody has; and what it is master of it has.
+  report(common::LinkState::up, false);
+  b.feed(vrrpd::ClientClosed{kSyncd});
+  CHECK(b.group().priority == 90);
+  b.pass(5s);
+  REQUIRE(b.state() == GroupState::master);
+  b.connect(kSyncd, Role::syncd);
+  report(common::LinkState::up, false);
+  CHECK(b.group().priority == 100);
+}
+
 TEST_CASE("addresses: it is no error that one exists; another error is logged once and tried again", "[engine]") {
   Bench b;
   b.make_master();
