@@ -36,16 +36,17 @@ class Monitor:
     def mark(self):
         return len(self._text(self._objects)), len(self._text(self._frames))
 
-    def absence(self, mark, what):
-        """Milliseconds from the first removal after the mark to the return; None: not (yet) both."""
+    def absence(self, mark, what, instead=None):
+        """Milliseconds from the first removal after the mark to the return; None: not (yet) both. `instead`: what has
+        replaced it, as the kernel says no more of what is gone by that."""
         gone = back = None
         for block in self._text(self._objects)[mark[0]:].split("\n["):
             stamp = block.lstrip("[").split("]")[0]
-            if what not in block or "T" not in stamp:
+            if "T" not in stamp or not any(each and each in block for each in (what, instead)):
                 continue
             seconds, fraction = stamp.split(".")
             at = time.mktime(time.strptime(seconds, "%Y-%m-%dT%H:%M:%S")) + float("0." + fraction)
-            deleted = "Deleted" in block
+            deleted = "Deleted" in block if instead is None else instead in block
             if deleted and gone is None:
                 gone = at
             if not deleted and gone is not None and back is None:
@@ -63,14 +64,14 @@ def calm(router):
     return group["state"], group["term"], len(router.status()["groups"][0].get("transitions", []))
 
 
-def removed(monitor, router, command, what, address=None):
+def removed(monitor, router, command, what, address=None, instead=None):
     """Best of five: the machine may be busy."""
     before, times = calm(router), []
     for _ in range(5):
         mark = monitor.mark()
         router.host.namespace.ip(command)
-        wait_until(lambda: monitor.absence(mark, what) is not None, 30, f"{what} is back after {command}")
-        times.append(monitor.absence(mark, what))
+        wait_until(lambda: monitor.absence(mark, what, instead) is not None, 30, f"{what} is back after {command}")
+        times.append(monitor.absence(mark, what, instead))
         if address:
             wait_until(lambda: monitor.announced(mark, address), 30, f"{address} is announced")
         if times[-1] < MOST_MS:
@@ -93,6 +94,14 @@ def test_removed_by_others():
     removed(monitor, first, "addr del 2001:db8:1::254/64 dev eth0", "2001:db8:1::254/64", "2001:db8:1::254")
     removed(monitor, first, "route del default via 10.0.0.1", "default via 10.0.0.1")
     removed(monitor, first, "route del 2001:db8:9::/48 via fe80::9 dev eth0", "2001:db8:9::/48")
+    # Replaced: in IPv4 the other one stays behind ours, and is what there is when ours goes.
+    removed(monitor, first, "route replace default via 10.0.0.9", "default via 10.0.0.1",
+            instead="default via 10.0.0.9")
+    removed(monitor, first, "route replace 2001:db8:9::/48 via fe80::8 dev eth0", "2001:db8:9::/48 via fe80::9",
+            instead="2001:db8:9::/48 via fe80::8")
+    shown = net.r1.namespace.run(["ip", "route", "show", "default"]).stdout.splitlines()
+    require([line.split()[2] for line in shown] == ["10.0.0.1", "10.0.0.9"], f"{shown}")
+    net.r1.namespace.ip("route del default via 10.0.0.9")
     # All at once, as a manager does that takes the interface for its own. It puts its own address back.
     net.r1.namespace.run(["ip", "-4", "addr", "flush", "dev", "eth0"])
     net.r1.namespace.ip("addr add 10.0.0.2/24 dev eth0")

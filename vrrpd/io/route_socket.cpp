@@ -1,5 +1,6 @@
 #include "vrrpd/io/route_socket.hpp"
 
+#include <arpa/inet.h>
 #include <linux/filter.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
@@ -13,8 +14,8 @@
 
 #include <cerrno>
 #include <cstddef>
-#include <iterator>
 #include <string>
+#include <vector>
 
 namespace vrrpd::io {
 namespace {
@@ -131,17 +132,33 @@ common::Result<RouteMonitor> RouteMonitor::open_routes(unsigned char protocol) {
   if (!socket) return std::unexpected(socket.error());
   nl_sock* raw = socket->get();
   nl_socket_disable_seq_check(raw);
-  constexpr unsigned kWhere = NLMSG_HDRLEN + offsetof(rtmsg, rtm_protocol);
-  sock_filter program[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kWhere),
-                           BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, protocol, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0xffffffffU),
-                           BPF_STMT(BPF_RET | BPF_K, 0)};
-  const sock_fprog filter{std::size(program), program};
-  if (setsockopt(nl_socket_get_fd(raw), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0)
-    return common::fail("cannot filter changes of routes", errno);
+  RouteMonitor monitor(std::move(*socket));
+  if (const int error = monitor.filter(protocol, {}); error != 0)
+    return common::fail("cannot filter changes of routes", error);
   int error = nl_socket_add_memberships(raw, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, 0);
   if (error == 0) error = nl_socket_set_nonblocking(raw);
   if (error < 0) return common::fail(std::string("cannot subscribe to changes of routes: ") + nl_geterror(error));
-  return RouteMonitor(std::move(*socket));
+  return monitor;
+}
+
+int RouteMonitor::filter(unsigned char protocol, const std::set<std::uint8_t>& replaced_lengths) {
+  constexpr unsigned kProtocol = NLMSG_HDRLEN + offsetof(rtmsg, rtm_protocol);
+  constexpr unsigned kLength = NLMSG_HDRLEN + offsetof(rtmsg, rtm_dst_len);
+  constexpr unsigned kFlags = offsetof(nlmsghdr, nlmsg_flags);
+  // The program reads numbers as the network has them, and the header is as the machine has them.
+  const unsigned replaces = htons(NLM_F_REPLACE);
+  const sock_filter take = BPF_STMT(BPF_RET | BPF_K, 0xffffffffU), leave = BPF_STMT(BPF_RET | BPF_K, 0);
+  std::vector<sock_filter> program{
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kProtocol), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, protocol, 0, 1),  take,
+      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, kFlags),    BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, replaces, 1, 0), leave,
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kLength)};
+  for (const std::uint8_t length : replaced_lengths) {
+    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, length, 0, 1));
+    program.push_back(take);
+  }
+  program.push_back(leave);
+  const sock_fprog whole{static_cast<unsigned short>(program.size()), program.data()};
+  return setsockopt(fd(), SOL_SOCKET, SO_ATTACH_FILTER, &whole, sizeof whole) == 0 ? 0 : errno;
 }
 
 RouteMonitor::Outcome RouteMonitor::read(const RouteSocket::Visitor& visit) {

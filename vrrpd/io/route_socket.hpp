@@ -1,7 +1,9 @@
 #pragma once
 // rtnetlink by libnl: one socket for requests that are acknowledged, and the socket of the notifications.
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 
 #include "common/result.hpp"
 
@@ -44,6 +46,9 @@ class RouteMonitor {
   static common::Result<RouteMonitor> open();
   /// Of routes, and only of those that this protocol has made: a router may know a million others.
   static common::Result<RouteMonitor> open_routes(unsigned char protocol);
+  /// Also, by whomever, of those that have replaced another one, to a destination of such a prefix length. The kernel
+  /// says no more of the one that is gone. 0, or an errno value.
+  int filter(unsigned char protocol, const std::set<std::uint8_t>& replaced_lengths);
 
   int fd() const;
   enum class Outcome { drained, overrun };

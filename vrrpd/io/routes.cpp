@@ -16,6 +16,9 @@ namespace {
 using common::io::log;
 using common::io::LogLevel;
 
+/// What the kernel takes for none (IP6_RT_PRIO_USER). In IPv4 none is 0.
+constexpr std::uint32_t kDefaultMetricV6 = 1024;
+
 bool put_address(nl_msg* message, int type, const common::IpAddress& address) {
   return nla_put(message, type, static_cast<int>(address.bytes().size()), address.bytes().data()) == 0;
 }
@@ -69,12 +72,15 @@ int Routes::send(int type, int flags, int index, const common::RouteConfig& rout
   return put ? socket_.request(message.get()) : ENOMEM;
 }
 
-int Routes::insert(int index, const AddRoute& action, bool renewal) {
+int Routes::insert(int index, const AddRoute& action, const Own* known) {
   const bool v4 = action.route.to.address.is_v4();
-  // Replacing is for what is known as ours: the kernel would replace anybody's.
-  const int how = renewal && !v4 ? NLM_F_REPLACE : NLM_F_EXCL;
+  // Replacing is for what is known as ours: the kernel would replace anybody's. In IPv4 there is no need for it: what
+  // has replaced ours stays where it is, behind ours.
+  int how = NLM_F_EXCL;
+  if (known != nullptr && !v4) how = NLM_F_REPLACE;
+  if (known != nullptr && v4 && known->replaced) how = 0;
   const int error = send(RTM_NEWROUTE, NLM_F_CREATE | how, index, action.route, action.lifetime);
-  if (error != EEXIST || renewal) return error == EEXIST ? 0 : error;
+  if (error != EEXIST || known != nullptr) return error == EEXIST ? 0 : error;
   // One that a killed vrrpd has left has our mark; only such a one can be deleted with it.
   if (send(RTM_DELROUTE, 0, index, action.route, {}) != 0) return EEXIST;
   return send(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, index, action.route, action.lifetime);
@@ -85,10 +91,11 @@ void Routes::add(const AddRoute& action) {
   const int index = links_.index(action.device);
   const auto known = ours_.find(key);
   if (action.renewal && known != ours_.end() && known->second.gone) return;
-  const int error = index == 0 ? ENODEV : insert(index, action, known != ours_.end());
+  const int error = index == 0 ? ENODEV : insert(index, action, known == ours_.end() ? nullptr : &known->second);
   if (error == 0) {
-    ours_[key] = {action.route, false};
+    ours_[key] = {action.route, false, false};
     failed_.erase(key);
+    if (known == ours_.end()) hear_of_replacements();
     return;
   }
   ++counters_.route_errors;
@@ -100,12 +107,18 @@ void Routes::add(const AddRoute& action) {
                       : "cannot add the route to " + key.second + " by " + action.device + ": " + std::strerror(error));
 }
 
+void Routes::hear_of_replacements() {
+  std::set<std::uint8_t> lengths;
+  for (const auto& [key, own] : ours_) lengths.insert(own.route.to.length);
+  if (monitor_.filter(kRouteProtocol, lengths) != 0) ++counters_.route_errors;
+}
+
 std::vector<Disturbed> Routes::missing() {
   const auto outcome = monitor_.read([this](nlmsghdr* message) { take_in(message); });
   std::vector<Disturbed> result;
   for (auto& [key, own] : ours_) {
     // What was lost may have been about any of them; to put back what is there does no harm.
-    own.gone |= outcome == RouteMonitor::Outcome::overrun;
+    if (outcome == RouteMonitor::Outcome::overrun) own.gone = own.replaced = true;
     if (own.gone && (result.empty() || result.back().device != key.first))
       result.push_back({key.first, "the route to " + key.second});
   }
@@ -118,19 +131,24 @@ void Routes::take_in(nlmsghdr* message) {
   if (nlmsg_parse(message, sizeof(rtmsg), attributes, RTA_MAX, nullptr) < 0) return;
   const auto& header = *static_cast<const rtmsg*>(nlmsg_data(message));
   const auto number = [&](int type) { return attributes[type] == nullptr ? 0 : nla_get_u32(attributes[type]); };
+  const bool removed = message->nlmsg_type == RTM_DELROUTE, of_ours = header.rtm_protocol == kRouteProtocol;
+  // Of others we only hear what they have replaced, and that has the same metric, whichever way it leads.
+  if (!of_ours && (removed || (message->nlmsg_flags & NLM_F_REPLACE) == 0)) return;
   for (auto& [key, own] : ours_) {
     const common::RouteConfig& route = own.route;
+    const bool v4 = route.to.address.is_v4();
     const auto bytes = route.to.network().bytes();
     const nlattr* to = attributes[RTA_DST];
-    const bool same_destination =
-        header.rtm_family == (route.to.address.is_v4() ? AF_INET : AF_INET6) && header.rtm_dst_len == route.to.length &&
-        (to == nullptr ? route.to.length == 0
-                       : static_cast<std::size_t>(nla_len(to)) == bytes.size() &&
-                             std::memcmp(nla_data(to), bytes.data(), bytes.size()) == 0);
-    const bool same_metric = route.metric == 0 || number(RTA_PRIORITY) == route.metric;
-    if (same_destination && same_metric && number(RTA_TABLE) == route.table &&
-        static_cast<int>(number(RTA_OIF)) == links_.index(key.first))
-      own.gone = message->nlmsg_type == RTM_DELROUTE;
+    const bool same_destination = header.rtm_family == (v4 ? AF_INET : AF_INET6) &&
+                                  header.rtm_dst_len == route.to.length &&
+                                  (to == nullptr ? route.to.length == 0
+                                                 : static_cast<std::size_t>(nla_len(to)) == bytes.size() &&
+                                                       std::memcmp(nla_data(to), bytes.data(), bytes.size()) == 0);
+    const std::uint32_t metric = route.metric == 0 && !v4 ? kDefaultMetricV6 : route.metric;
+    if (!same_destination || number(RTA_PRIORITY) != metric || number(RTA_TABLE) != route.table) continue;
+    if (of_ours && static_cast<int>(number(RTA_OIF)) != links_.index(key.first)) continue;
+    own.gone = removed || !of_ours;
+    own.replaced = !of_ours;
   }
 }
 
@@ -139,6 +157,7 @@ void Routes::remove(const RemoveRoute& action) {
   failed_.erase(key);
   const int index = links_.index(action.device);
   const bool known = ours_.erase(key) != 0;
+  if (known) hear_of_replacements();
   if (index == 0) return;
   const int error = send(RTM_DELROUTE, 0, index, action.route, {});
   // It is gone with its address, its interface, or was never there.

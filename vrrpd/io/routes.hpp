@@ -25,8 +25,9 @@ class Routes {
   void remove(const RemoveRoute& action);
   /// Readable when something has happened to one of our routes.
   int fd() const { return monitor_.fd(); }
-  /// What we have added and somebody else has removed; one for each interface. The kernel does not tell of every end of
-  /// a route (one that it takes away together with an address or an interface): those are back with the next renewal.
+  /// What we have added and somebody else has removed or replaced; one for each interface. The kernel does not tell of
+  /// every end of a route (one that it takes away together with an address or an interface): those are back with the
+  /// next renewal.
   std::vector<Disturbed> missing();
 
  private:
@@ -34,11 +35,13 @@ class Routes {
   struct Own {
     common::RouteConfig route;
     bool gone = false;
+    bool replaced = false;  ///< by another one with the same destination, which is still there
   };
   Routes(const Links& links, Counters& counters, RouteSocket socket, RouteMonitor monitor);
   void take_in(nlmsghdr* message);
+  void hear_of_replacements();
   int send(int type, int flags, int index, const common::RouteConfig& route, std::chrono::seconds lifetime);
-  int insert(int index, const AddRoute& action, bool renewal);
+  int insert(int index, const AddRoute& action, const Own* known);
 
   const Links& links_;
   Counters& counters_;
