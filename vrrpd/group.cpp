@@ -24,7 +24,7 @@ constexpr int kMostMoves = 8;
 Group::Group(common::GroupConfig config, GroupSettings settings, Inherited inherited, Time now)
     : config_(std::move(config)),
       settings_(std::move(settings)),
-      tracker_(config_.tracks),
+      tracker_(config_),
       started_(now),
       since_(now),
       held_(inherited.held) {
@@ -61,7 +61,7 @@ void Group::on_link(const LinkChanged& link, Context& ctx) {
     // Another MAC, and everybody knows the old one.
     if (member.on_link(link, ctx.now) && stage_ == Stage::master) member.presence().announce(ctx.now, ctx.out);
   }
-  tracker_.on_link(link);
+  tracker_.on_link(link, ctx.now);
   for (Instance& newcomer : newcomers_)
     if (newcomer.config().interface == link.interface) newcomer.on_link(link, ctx.now);
   review(ctx);
@@ -227,6 +227,7 @@ void Group::on_overslept(common::Duration lateness, Context& ctx) {
 void Group::on_tick(Context& ctx) {
   for (Instance& member : members_) member.settle(ctx.now);
   for (Instance& newcomer : newcomers_) newcomer.settle(ctx.now);
+  tracker_.settle(ctx.now);
   for (Instance& member : members_)
     if (member.advert_at() && *member.advert_at() <= ctx.now) member.advertise(priority(member, ctx), ctx.now, ctx.out);
   for (Instance& member : members_) member.presence().tick(ctx.now, stage_ == Stage::master, ctx.out);
@@ -474,7 +475,7 @@ void Group::store(Context& ctx) const {
 }
 
 common::Deadline Group::deadline() const {
-  common::Deadline result = timers_.next();
+  common::Deadline result = common::earliest(timers_.next(), tracker_.settles_at());
   for (const Instance& member : members_) result = common::earliest(result, member.settles_at());
   for (const Instance& newcomer : newcomers_) result = common::earliest(result, newcomer.settles_at());
   if (masters())

@@ -10,7 +10,7 @@ namespace vrrpd {
 void Group::reconfigure(common::GroupConfig config, GroupSettings settings, Context& ctx) {
   config_ = std::move(config);
   settings_ = std::move(settings);
-  tracker_.reconfigure(config_.tracks);
+  tracker_.reconfigure(config_);
   std::vector<Instance> before = std::exchange(members_, {});
   std::vector<Instance> waiting = std::exchange(newcomers_, {});
   for (const common::InstanceConfig& wanted : config_.instances) {

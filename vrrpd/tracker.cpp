@@ -23,17 +23,20 @@ std::string_view kind_name(common::TrackConfig::Kind kind) {
 
 }  // namespace
 
-Tracker::Tracker(std::vector<common::TrackConfig> tracks) {
-  for (common::TrackConfig& each : tracks) items_.push_back({.config = std::move(each)});
+Tracker::Tracker(const common::GroupConfig& group)
+    : down_delay_(group.link_down_delay), up_delay_(group.link_up_delay) {
+  for (const common::TrackConfig& each : group.tracks) items_.push_back({.config = each});
 }
 
-void Tracker::reconfigure(std::vector<common::TrackConfig> tracks) {
+void Tracker::reconfigure(const common::GroupConfig& group) {
+  down_delay_ = group.link_down_delay;
+  up_delay_ = group.link_up_delay;
   const std::vector<Item> before = std::exchange(items_, {});
-  for (common::TrackConfig& each : tracks) {
+  for (const common::TrackConfig& each : group.tracks) {
     const auto same = std::ranges::find_if(
         before, [&](const Item& item) { return item.config.kind == each.kind && item.config.target == each.target; });
     Item item = same == before.end() ? Item{} : *same;
-    item.config = std::move(each);
+    item.config = each;
     items_.push_back(std::move(item));
   }
 }
@@ -43,11 +46,37 @@ bool Tracker::on_look(const Tracked& look) {
   return item != items_.end() && judge(*item, look.good, look.value);
 }
 
-bool Tracker::on_link(const LinkChanged& link) {
+bool Tracker::on_link(const LinkChanged& link, common::Time now) {
   bool changed = false;
-  for (Item& item : items_)
-    if (item.config.kind == common::TrackConfig::Kind::interface && item.config.target == link.interface)
-      changed |= judge(item, link.exists && link.running, 0);
+  for (Item& item : items_) {
+    if (item.config.kind != common::TrackConfig::Kind::interface || item.config.target != link.interface) continue;
+    const bool good = link.exists && link.running;
+    const bool flips = std::exchange(item.existed, link.exists) && link.exists && good != item.good;
+    const bool same_report = std::exchange(item.carrier, good) == good;
+    const common::Duration delay = good ? up_delay_ : down_delay_;
+    if (!flips || delay == common::Duration{}) {
+      item.settles_at.reset();
+      changed |= judge(item, good, 0);
+    } else if (!same_report || !item.settles_at) {
+      item.settles_at = now + delay;
+    }
+  }
+  return changed;
+}
+
+common::Deadline Tracker::settles_at() const {
+  common::Deadline result;
+  for (const Item& item : items_) result = common::earliest(result, item.settles_at);
+  return result;
+}
+
+bool Tracker::settle(common::Time now) {
+  bool changed = false;
+  for (Item& item : items_) {
+    if (!item.settles_at || now < *item.settles_at) continue;
+    item.settles_at.reset();
+    changed |= judge(item, item.carrier, 0);
+  }
   return changed;
 }
 

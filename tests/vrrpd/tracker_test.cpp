@@ -95,6 +95,36 @@ TEST_CASE("tracking: an interface of no instance", "[track]") {
   CHECK(b.group().priority == 100);
 }
 
+TEST_CASE("tracking: a carrier of a tracked interface counts as late as that of a member", "[track]") {
+  common::Config config = tracking({.kind = Kind::interface, .target = "eth5", .weight = 50});
+  config.vrrp->groups[0].link_down_delay = 200ms;
+  config.vrrp->groups[0].link_up_delay = 5s;
+  Bench b(config);
+  b.make_master();
+  carrier(b, false, "eth5");  // the first word of it: how it is, and no flap
+  CHECK(b.group().priority == 50);
+  carrier(b, true, "eth5").pass(4900ms);
+  CHECK(b.group().priority == 50);
+  carrier(b, true, "eth5").pass(100ms);  // said once more: the delay goes on
+  CHECK(b.group().priority == 100);
+  carrier(b, false, "eth5").pass(150ms);
+  carrier(b, true, "eth5").pass(150ms);
+  CHECK(b.group().priority == 100);
+  for (int i = 0; i < 20; ++i) {  // it flaps
+    carrier(b, false, "eth5").pass(190ms);
+    CHECK(b.group().priority == 100);
+    carrier(b, true, "eth5").pass(10ms);
+  }
+  carrier(b, false, "eth5").pass(200ms);
+  CHECK(b.group().priority == 50);
+  carrier(b, true, "eth5").pass(5s);
+  vrrpd::LinkChanged gone = Bench::link("eth5");
+  gone.exists = gone.running = false;
+  b.feed(gone);  // and what is gone is no flap either
+  CHECK(b.group().priority == 50);
+  CHECK(b.state() == GroupState::master);
+}
+
 TEST_CASE("tracking: a reload keeps what is known, unless something else is looked at", "[track]") {
   Bench b(tracking({.kind = Kind::script, .target = "/x", .weight = 30}));
   b.make_master();
