@@ -288,6 +288,10 @@ def test_swap_keeps_connections():
     bench.require_no_leak()
 
 
+# From the end of the command that has taken the table away; what nft takes to list it is in it.
+RESTORED_MS = 100
+
+
 def test_deleted_table_comes_back():
     """`nft flush ruleset`, as a restart of nftables.service does."""
     bench = Bench("fully-random")
@@ -296,14 +300,21 @@ def test_deleted_table_comes_back():
     EchoServer(bench.server)
     connection = tcp(bench.client)
     connection.connect((SERVER, ECHO_PORT))
-    bench.router.run(["nft", "flush", "ruleset"])
+    times = []
+    while not times or (min(times) >= RESTORED_MS and len(times) < 5):  # the machine may be busy
+        bench.router.run(["nft", "flush", "ruleset"])
+        begun = time.monotonic()
+        wait_until(lambda: "chain " in bench.table(), 30, "the table is back", every=0.001)
+        times.append((time.monotonic() - begun) * 1000)
+    print(f"back after {times} ms, as nft lists it")
+    require(min(times) < RESTORED_MS, f"back after {times} ms")
     bench.wait_gate("open")
     require(echoes(connection), "the connection broke")
     bench.router.run(["nft", "flush", "chain", "inet", "steadynat", "nat_postrouting"])
     wait_until(lambda: "snat ip to" in bench.table(), 5, "the emptied chain is filled again")
     table = bench.table()
     time.sleep(1.5)
-    require(bench.log().count("table_changed") == 2, "the agent took its own changes for those of others")
+    require(bench.log().count("table_changed") == len(times) + 1, "the agent took its own changes for those of others")
     require(bench.gate() == "open" and table, "the gate did not stay open")
     bench.require_no_leak()
 
