@@ -23,7 +23,7 @@ void collect(const Router& router, PlanOfGroups& plan, Diagnostics& out) {
                                                      : instance.name;
     const auto found = std::ranges::find(plan.groups, name, &PlannedGroup::name);
     if (found == plan.groups.end())
-      plan.groups.push_back({name, {i}, {}, {}, {}});
+      plan.groups.push_back({name, {i}, {}, {}, {}, {}});
     else
       found->instances.push_back(i);
   }
@@ -80,6 +80,46 @@ void settle_hooks(const Pair& pair, PlannedGroup& group, Diagnostics& out) {
     if (safe_name(name) == group.name) add(hook);
   for (const std::size_t index : group.instances)
     for (const Hook& hook : pair.first.instances[index].hooks) add(hook);
+}
+
+/// What the instances of a router track is the group's: they move together. Their own interfaces are tracked anyway.
+std::vector<Track> tracks_of(const Router& router, const std::string& name, const std::vector<std::string>& members) {
+  std::vector<Track> result;
+  const auto is_member = [&](const Instance& each) { return std::ranges::find(members, each.name) != members.end(); };
+  const auto add = [&](const Track& track) {
+    const bool own = std::ranges::any_of(router.instances, [&](const Instance& each) {
+      return is_member(each) && track.fields == std::vector<Field>{{"interface", {each.interface}, false}};
+    });
+    if (!own && std::ranges::find(result, track) == result.end()) result.push_back(track);
+  };
+  for (const auto& [group, track] : router.group_tracks)
+    if (safe_name(group) == name) add(track);
+  for (const Instance& instance : router.instances)
+    if (is_member(instance)) std::ranges::for_each(instance.tracks, add);
+  return result;
+}
+
+void settle_tracks(const Pair& pair, PlannedGroup& group, Diagnostics& out) {
+  std::vector<std::string> members;
+  for (const std::size_t index : group.instances) members.push_back(pair.first.instances[index].name);
+  for (const Track& track : tracks_of(pair.first, group.name, members)) {
+    if (std::ranges::find(group.tracks, track.name, &Track::name) == group.tracks.end())
+      group.tracks.push_back(track);
+    else
+      out.warning(track.at, fmt::format("not taken over: {}: group {} tracks it with other values already", track.name,
+                                        group.name));
+  }
+  if (!pair.second) return;
+  const std::vector<Track> theirs = tracks_of(*pair.second, group.name, members);
+  for (const Track& track : group.tracks)
+    if (std::ranges::find(theirs, track) == theirs.end())
+      out.warning(track.at, fmt::format("{} is not tracked with these values in {}; both routers get it", track.name,
+                                        pair.second->file));
+  for (const Track& track : theirs)
+    if (std::ranges::find(group.tracks, track.name, &Track::name) == group.tracks.end()) {
+      out.warning({1, 1}, fmt::format("{} is tracked in {} only; both routers get it", track.name, pair.second->file));
+      group.tracks.push_back(track);
+    }
 }
 
 bool is_outer(const Router& router, const std::string& interface) {
@@ -174,6 +214,7 @@ PlanOfGroups plan_groups(Pair& pair, Diagnostics& out) {
   for (PlannedGroup& group : plan.groups) {
     check_alike(router, group, out);
     settle_hooks(pair, group, out);
+    settle_tracks(pair, group, out);
   }
   settle_priorities(pair, plan);
   settle_sync(pair, plan, out);

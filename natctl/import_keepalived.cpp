@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "natctl/import_model.hpp"
+#include "natctl/import_track.hpp"
 
 namespace natctl::importer {
 namespace {
@@ -97,7 +98,7 @@ void read_authentication(const std::vector<Statement>& block, Instance& into) {
   find(authentication->block, "auth_type");
 }
 
-void read_instance(const Statement& statement, Router& into, Diagnostics& out) {
+void read_instance(const Statement& statement, Trackers& trackers, Router& into, Diagnostics& out) {
   statement.used = true;
   const std::vector<Statement>& block = statement.block;
   Instance instance;
@@ -105,7 +106,7 @@ void read_instance(const Statement& statement, Router& into, Diagnostics& out) {
   instance.at = statement.at();
   const Statement *interface = find(block, "interface"), *vrid = find(block, "virtual_router_id");
   const auto number = vrid ? number_of(vrid->value(), 1, 255) : std::nullopt;
-  if (!interface || interface->value().empty() || !number) {
+  if (!interface || !is_interface(interface->value()) || !number) {
     take(statement);
     out.warning(statement.at(),
                 fmt::format("not taken over: vrrp_instance {} has no interface or no virtual_router_id, "
@@ -125,10 +126,11 @@ void read_instance(const Statement& statement, Router& into, Diagnostics& out) {
   read_addresses(block, "virtual_ipaddress", instance, out);
   read_addresses(block, "virtual_ipaddress_excluded", instance, out);
   read_hooks(block, instance.hooks, out);
+  trackers.read(block, instance.tracks, out);
   into.instances.push_back(std::move(instance));
 }
 
-void read_sync_group(const Statement& statement, Router& into, Diagnostics& out) {
+void read_sync_group(const Statement& statement, Trackers& trackers, Router& into, Diagnostics& out) {
   statement.used = true;
   const std::string name(statement.value());
   if (const Statement* members = find(statement.block, "group"))
@@ -145,6 +147,9 @@ void read_sync_group(const Statement& statement, Router& into, Diagnostics& out)
   std::vector<Hook> hooks;
   read_hooks(statement.block, hooks, out);
   for (Hook& hook : hooks) into.group_hooks.emplace_back(name, std::move(hook));
+  std::vector<Track> tracks;
+  trackers.read(statement.block, tracks, out);
+  for (Track& track : tracks) into.group_tracks.emplace_back(name, std::move(track));
 }
 
 void read_global(const std::vector<Statement>& statements, Router& into) {
@@ -210,10 +215,11 @@ bool read_keepalived(std::string_view text, Diagnostics& out, Router& into) {
   std::vector<Statement> statements;
   if (!parse_statements(text, Comments::keepalived, out, statements)) return false;
   read_global(statements, into);
+  Trackers trackers(statements);
   for (const Statement& statement : statements)
-    if (statement.name() == "vrrp_instance") read_instance(statement, into, out);
+    if (statement.name() == "vrrp_instance") read_instance(statement, trackers, into, out);
   for (const Statement& statement : statements)
-    if (statement.name() == "vrrp_sync_group") read_sync_group(statement, into, out);
+    if (statement.name() == "vrrp_sync_group") read_sync_group(statement, trackers, into, out);
   list_unused(statements, out);
   return !out.failed();
 }

@@ -167,7 +167,15 @@ void rename_interfaces(Router& router, const Names& names) {
     for (auto& [interface, direction] : set.hooks) rename_one(interface, names);
   }
   for (InterfaceAddress& address : router.addresses) rename_one(address.interface, names);
-  for (Instance& instance : router.instances) rename_one(instance.interface, names);
+  const auto rename_track = [&](Track& track) {
+    for (Field& field : track.fields)
+      if (field.key == "interface") rename_one(field.items.front(), names);
+  };
+  for (Instance& instance : router.instances) {
+    rename_one(instance.interface, names);
+    std::ranges::for_each(instance.tracks, rename_track);
+  }
+  for (auto& [group, track] : router.group_tracks) rename_track(track);
   for (SyncLinkModel& link : router.links) rename_one(link.interface, names);
 }
 

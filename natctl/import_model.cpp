@@ -115,6 +115,13 @@ std::optional<std::string> port_range(std::string_view first, std::string_view l
   return *a == *b ? *a : *a + "-" + *b;
 }
 
+bool is_interface(std::string_view name) {
+  constexpr std::size_t kLongest = 15;  // the kernel's IFNAMSIZ less the terminating zero
+  constexpr std::string_view kNever = "/:\"\\*";
+  return !name.empty() && name.size() <= kLongest && name != "." && name != ".." &&
+         std::ranges::all_of(name, [&](char c) { return c > ' ' && c < 0x7f && kNever.find(c) == kNever.npos; });
+}
+
 std::string safe_name(std::string_view name) {
   constexpr std::size_t kLongest = 60;  // of the 63 that our names may have: a little may be put behind it
   std::string result;

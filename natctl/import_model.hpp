@@ -56,6 +56,15 @@ struct Hook {
   bool operator==(const Hook& other) const { return key == other.key && path == other.path; }
 };
 
+/// One entry of `track`.
+struct Track {
+  std::string name;
+  Position at;
+  std::vector<Field> fields;
+  const Word* weight = nullptr;  ///< while it is read: not yet among the fields
+  bool operator==(const Track& other) const { return name == other.name && fields == other.fields; }
+};
+
 struct Instance {
   std::string name;
   Position at;
@@ -71,6 +80,7 @@ struct Instance {
   std::string password;  ///< compared, not taken over
   Position password_at;
   std::vector<Hook> hooks;
+  std::vector<Track> tracks;
 };
 
 struct SyncLinkModel {
@@ -87,6 +97,7 @@ struct Router {
   std::vector<InterfaceAddress> addresses;
   std::vector<Instance> instances;
   std::vector<std::pair<std::string, Hook>> group_hooks;  ///< by group
+  std::vector<std::pair<std::string, Track>> group_tracks;  ///< likewise
   std::vector<SyncLinkModel> links;
   std::vector<std::string> sync_groups;
   std::vector<Group> address_groups, port_groups;
@@ -105,6 +116,8 @@ bool read_conntrackd(std::string_view text, Diagnostics& out, Router& into);
 std::optional<std::string> port_number(std::string_view word);
 /// "80-90" of two such words, the first no greater than the second.
 std::optional<std::string> port_range(std::string_view first, std::string_view last);
+/// The kernel, and so our file, allows it as the name of an interface.
+bool is_interface(std::string_view name);
 /// A name as our file allows it: other signs become '-'.
 std::string safe_name(std::string_view name);
 

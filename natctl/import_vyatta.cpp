@@ -66,6 +66,37 @@ void read_scripts(const VyattaReader& reader, const Words& node, const char* nam
   }
 }
 
+/// VyOS: what else an instance needs to be fit.
+void read_tracking(const VyattaReader& reader, const Words& group, Instance& into) {
+  const Words* track = group.find("track");
+  const auto interfaces = track ? track->each("interface") : std::vector<const Words*>();
+  for (const Words* interface : interfaces) {
+    const std::string& name = interface->text();
+    if (is_interface(name))
+      into.tracks.push_back({safe_name(name), interface->at(), {{"interface", {name}, false}}, nullptr});
+    else
+      reader.warn(*interface, fmt::format("not taken over: {} is no name of an interface", common::quoted(name)));
+  }
+  const Words* check = group.find("health-check");
+  if (!check) return;
+  const Words* script = check->value("script");
+  if (!script || !script->text().starts_with('/') || script->text().find(' ') != std::string::npos) {
+    check->take();
+    reader.warn(*check, "not taken over: health-check: ours is the absolute path of a program, without arguments");
+    return;
+  }
+  const int interval = read_number(reader, *check, "interval", 60, 1, 3600);
+  const int failures = read_number(reader, *check, "failure-count", 3, 1, 255);
+  into.tracks.push_back({safe_name(into.name + "-health"),
+                         check->at(),
+                         {{"script", {script->text()}, false},
+                          {"arguments", {}, true},
+                          {"interval", {fmt::format("{}s", interval)}, false},
+                          {"timeout", {fmt::format("{}s", interval)}, false},
+                          {"fall", {std::to_string(failures)}, false}},
+                         nullptr});
+}
+
 /// What Vyatta and VyOS say in the same words.
 void read_group_body(const VyattaReader& reader, const Words& group, Instance& into) {
   into.interval = fmt::format("{}s", read_number(reader, group, "advertise-interval", 1, 1, 40));
@@ -83,6 +114,7 @@ void read_group_body(const VyattaReader& reader, const Words& group, Instance& i
   }
   group.value("description");
   read_password(reader, group, into);
+  read_tracking(reader, group, into);
   read_scripts(reader, group, "run-transition-scripts", into.hooks);
   read_scripts(reader, group, "transition-script", into.hooks);
 }
@@ -136,7 +168,15 @@ void read_interfaces(VyattaReader& reader, const Words& root) {
   const Words* interfaces = root.find("interfaces");
   if (!interfaces) return;
   for (const auto& kind : interfaces->children())
-    for (const Words* interface : interfaces->each(kind->text())) read_interface(reader, *interface, interface->text());
+    for (const Words* interface : interfaces->each(kind->text())) {
+      if (is_interface(interface->text())) {
+        read_interface(reader, *interface, interface->text());
+        continue;
+      }
+      interface->take();
+      reader.warn(*interface,
+                  fmt::format("not taken over: {} is no name of an interface", common::quoted(interface->text())));
+    }
 }
 
 /// VyOS: `high-availability vrrp`.
@@ -147,7 +187,7 @@ void read_high_availability(VyattaReader& reader, const Words& root) {
     if (disabled(reader, *group, group->text())) continue;
     const Words *interface = group->value("interface"), *vrid = group->value("vrid");
     const auto number = vrid ? number_of(*vrid, 1, 255) : std::nullopt;
-    if (!interface || !number) {
+    if (!interface || !is_interface(interface->text()) || !number) {
       reader.warn(*group,
                   fmt::format("not taken over: VRRP group {} has no interface or no vrid, 1 to 255", group->text()));
       group->take();

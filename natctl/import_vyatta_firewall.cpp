@@ -133,6 +133,11 @@ bool read_tcp_flags(const VyattaReader& reader, const Words& rule, Rule& into) {
       rest.remove_prefix(std::min(comma + 1, rest.size()));
     }
   }
+  const Field* protocol = into.find("protocol");
+  if (!protocol || (protocol->items.front() != "tcp" && protocol->items.front() != "6")) {
+    reader.warn(*flags, "TCP flags without the protocol tcp");
+    return false;
+  }
   into.add("tcp_flags", std::move(items));
   return good;
 }
@@ -215,6 +220,8 @@ void hang(VyattaReader& reader, const Words& at, const std::string& set, bool ip
   const auto found = std::ranges::find(reader.router.firewall, name, &RuleSet::name);
   if (found == reader.router.firewall.end())
     reader.warn(at, fmt::format("{} {}: there is no rule set {}", interface, direction, common::quoted(set)));
+  else if (!is_interface(interface))
+    reader.warn(at, fmt::format("not taken over: {} is no name of an interface", common::quoted(interface)));
   else
     found->hooks.emplace_back(interface, direction);
 }

@@ -80,8 +80,11 @@ void write_rules(std::string& out, std::size_t indentation, const char* name, co
 /// The interfaces that the file names: a mapping of any other would be taken for a slip.
 std::set<std::string> named_interfaces(const Router& router, const PlanOfGroups& plan) {
   std::set<std::string> names;
-  for (const PlannedGroup& group : plan.groups)
+  for (const PlannedGroup& group : plan.groups) {
     for (const std::size_t index : group.instances) names.insert(router.instances[index].interface);
+    for (const Track& track : group.tracks)
+      if (track.fields.front().key == "interface") names.insert(track.fields.front().items.front());
+  }
   if (plan.links)
     for (const SyncLinkModel& link : router.links) names.insert(link.interface);
   const auto add_rules = [&](const std::vector<Rule>& rules) {
@@ -155,6 +158,8 @@ void write_group(std::string& out, const Pair& pair, const PlannedGroup& group) 
     for (const Hook& hook : group.hooks) fields.push_back({hook.key, {hook.path}, false});
     write_map(out, 6, "hooks", fields);
   }
+  if (!group.tracks.empty()) out += "      track:\n";
+  for (const Track& track : group.tracks) write_map(out, 8, yaml(track.name), track.fields);
   out += "      instances:\n";
   for (const std::size_t index : group.instances) write_instance(out, pair.first.instances[index]);
 }

@@ -15,6 +15,7 @@ struct PlannedGroup {
   std::map<std::string, int> priorities;  ///< by node, where they are not the node's own
   std::vector<std::string> protects;
   std::vector<Hook> hooks;
+  std::vector<Track> tracks;
 };
 
 struct PlanOfGroups {

@@ -83,6 +83,7 @@ const std::vector<Case>& cases() {
       {"import-08", Dialect::vyos, {"08-two-groups.boot", "08-two-groups-R2.boot"}},
       {"import-19", Dialect::vyatta, {"19-alone.boot"}, {.rewrite_masquerade = true}},
       {"import-20", Dialect::vyos, {"20-vyos-1.4-interfaces.boot"}},
+      {"import-22", Dialect::keepalived, {"22-keepalived-tracking.conf"}},
       {"import-21", Dialect::conntrackd, {"06-conntrackd-R1.conf", "21-keepalived-ipv6.conf"}},
   };
   return all;
