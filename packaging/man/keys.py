@@ -85,6 +85,8 @@ def entry(schema, path, node, required):
             facts.append("default " + escape(yaml(node["default"])))
         elif "x-default" in node:
             facts.append("default: " + escape(node["x-default"]))
+        else:
+            facts.append("default: none")
         lines[0] += " (" + "; ".join(facts) + ")"
     elif required:
         lines[0] += " (required)"

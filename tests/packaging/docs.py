@@ -151,20 +151,35 @@ def check_schema(binaries, schema):
 
 
 def check_defaults(schema):
-    """What a person needs to know of each key, and so what the schema must say."""
+    """What a person needs to know of each key, and so what the schema must say; and what it says is true of itself."""
+    import jsonschema
+
     for path, node, required in schema_keys.keys(schema):
         name = ".".join(path)
         if not node.get("description"):
             yield f"steadynat.schema.json: {name} has no description"
         if not schema_keys.is_section(schema, node) and not node.get("examples"):
             yield f"steadynat.schema.json: {name} has no example"
+        validator = jsonschema.Draft7Validator({**node, "definitions": schema["definitions"]})
+        for value in [*node.get("examples", []), *([node["default"]] if "default" in node else [])]:
+            for error in validator.iter_errors(value):
+                yield f"steadynat.schema.json refuses its own value {value!r} of {name}: {error.message}"
 
 
 def check_config_manual(schema, pages):
-    for path, _, _ in schema_keys.keys(schema):
+    """Each key has its entry, with its type, whether it must be there or else its default, and an example."""
+    entries = re.split(r"^ {7}(?=\S)", pages["steadynat.yaml.5"], flags=re.M)
+    found = {entry.split(maxsplit=1)[0]: entry for entry in entries if entry.strip()}
+    for path, node, _ in schema_keys.keys(schema):
         name = ".".join(path)
-        if re.search(r"^ {7}" + re.escape(name) + r"( \(|$)", pages["steadynat.yaml.5"], re.M) is None:
+        if name not in found:
             yield f"steadynat.yaml.5 lacks the key {name}"
+        elif not schema_keys.is_section(schema, node):
+            head = found[name].split("\n", 1)[0]
+            if re.fullmatch(re.escape(name) + r" \(.+; (required|default:? .+)\)", head) is None:
+                yield f"steadynat.yaml.5 says of {name}: {head}"
+            if f"Example: {path[-1].removesuffix('[]')}: " not in found[name]:
+                yield f"steadynat.yaml.5 has no example of {name}"
 
 
 def check_examples(binaries, schema):
