@@ -8,7 +8,7 @@ namespace {
 
 using common::Time;
 
-constexpr std::uint8_t kTcp = 6;
+constexpr std::uint8_t kTcp = 6, kGre = 47;
 /// Entries looked at in one poll of a walk: bounds its time when there is little to write.
 constexpr std::size_t kLookAt = 16384;
 
@@ -137,7 +137,11 @@ void Commit::fill(Slot slot, Time now, KernelWrite& out) {
                                     : KernelWrite::Op::create_or_update;
   out.flow = decode(store_.table.record(slot));
   const std::uint32_t own = out.flow.timeout;
-  if (standby) out.flow.timeout = std::max(own, kLease);
+  const bool tunnel = out.flow.key.protocol == kGre;
+  if (tunnel)
+    out.flow.timeout = std::max(own, kTunnelTimeout);
+  else if (standby)
+    out.flow.timeout = std::max(own, kLease);
   if (out.flow.key.protocol == kTcp && out.flow.has_tcp) {
     out.flow.tcp.flags_original |= tcp_flags::be_liberal;
     out.flow.tcp.flags_reply |= tcp_flags::be_liberal;
@@ -145,13 +149,32 @@ void Commit::fill(Slot slot, Time now, KernelWrite& out) {
   store_.set_in_kernel(e, true);
   e.clear(entry::behind | entry::rebind | entry::retime | entry::leased);
   if (out.flow.key.protocol == kTcp) e.set(entry::liberal);
-  if (out.flow.timeout != own) e.set(entry::leased);
+  if (out.flow.timeout != own && !tunnel) e.set(entry::leased);
   e.lease_until = later(seconds_of(now), out.flow.timeout);
   e.seen = store_.dump_number;
 }
 
+/// An expected flow can be tied to its master only when it is made, and only if that is there.
+void Commit::write_master_of(Slot slot, Time now, std::vector<KernelWrite>& out) {
+  const auto key = master_of(store_.table.record(slot));
+  if (!key) return;
+  Record record;
+  encode_key(*key, record);
+  const Slot master = store_.table.find(record.key());
+  if (master == kNoSlot || master == slot) return;
+  const Entry& e = store_[master];
+  if (e.is(entry::gone | entry::in_kernel | entry::refused) || e.group != store_[slot].group) return;
+  store_.unqueue_write(master);
+  KernelWrite w;
+  w.token = token_of(master, e);
+  fill(master, now, w);
+  ++store_.counters[Counter::kernel_writes];
+  out.push_back(std::move(w));
+}
+
 void Commit::write(Slot slot, Time now, std::vector<KernelWrite>& out) {
   Entry& e = store_[slot];
+  if (!e.is(entry::gone | entry::in_kernel)) write_master_of(slot, now, out);
   KernelWrite w;
   w.token = token_of(slot, e);
   if (e.is(entry::gone)) {

@@ -19,6 +19,9 @@ namespace syncd {
 inline constexpr std::uint32_t kLease = 600;
 /// Renewed when less than this is left; two walks over the table fit in.
 inline constexpr std::uint32_t kLeaseRenew = 300;
+/// Timeout of an entry of GRE: the kernel neither renews it nor lets it be changed (ctnetlink.cpp), and a tunnel that
+/// ends while both sides speak may not come back, for the wrong side may speak first.
+inline constexpr std::uint32_t kTunnelTimeout = 24 * 3600;
 /// A walk over the whole table for leases takes this long, in steps of kLeaseStep.
 inline constexpr common::Duration kLeaseWalk = std::chrono::seconds(100);
 inline constexpr common::Duration kLeaseStep = std::chrono::milliseconds(100);
@@ -70,6 +73,7 @@ class Commit {
   bool writes_at_once(const Group& group) const;
   bool lacks(Slot slot, common::Time now) const;
   void write(Slot slot, common::Time now, std::vector<KernelWrite>& out);
+  void write_master_of(Slot slot, common::Time now, std::vector<KernelWrite>& out);
   void fill(Slot slot, common::Time now, KernelWrite& out);
   void walk(common::Time now, std::size_t most, std::vector<KernelWrite>& out);
   void start_walk(Group& group);

@@ -82,7 +82,7 @@ class Counters {
 
  private:
   std::array<std::uint64_t, static_cast<std::size_t>(Counter::count)> values_{};
-  std::array<std::uint64_t, static_cast<std::size_t>(RecordError::timeout_form) + 1> record_errors_{};
+  std::array<std::uint64_t, kRecordErrors> record_errors_{};
   std::array<std::uint64_t, kFrameErrors> frame_errors_{};
   std::array<std::uint64_t, kSessionErrors> session_errors_{};
 };

@@ -1,78 +1,21 @@
 #include "syncd/ctnetlink.hpp"
 
 #include <linux/netfilter/nf_conntrack_tcp.h>
-#include <linux/netfilter/nfnetlink.h>
-#include <linux/netfilter/nfnetlink_conntrack.h>
-#include <linux/netlink.h>
 #include <netinet/in.h>
 
 #include <algorithm>
 #include <array>
-#include <cstring>
+#include <optional>
+
+#include "syncd/ctnetlink_attributes.hpp"
 
 namespace syncd::ctnetlink {
 namespace {
 
 using common::Bytes;
-using common::ByteView;
 using common::IpAddress;
 
-constexpr std::size_t kAlignment = 4;
-constexpr std::size_t align(std::size_t size) {
-  return (size + kAlignment - 1) & ~(kAlignment - 1);
-}
-
-/// Netlink's own headers are in host order and possibly unaligned within a span.
-template <typename T>
-T load(ByteView bytes) {
-  T value;
-  std::memcpy(&value, bytes.data(), sizeof(T));
-  return value;
-}
-
-std::uint32_t big_endian(ByteView bytes) {
-  std::uint32_t value = 0;
-  for (const std::byte b : bytes) value = value << 8 | std::to_integer<std::uint32_t>(b);
-  return value;
-}
-
 // --- reading ------------------------------------------------------------------------
-
-/// The attributes of one nesting level by their type, the last of a type counting. Types beyond what this
-/// program knows are skipped: a newer kernel may say more.
-class Attributes {
- public:
-  explicit Attributes(ByteView data) {
-    while (data.size() >= sizeof(nlattr)) {
-      const auto header = load<nlattr>(data);
-      if (header.nla_len < sizeof(nlattr) || header.nla_len > data.size()) break;
-      const std::size_t type = header.nla_type & NLA_TYPE_MASK;
-      if (type < views_.size()) {
-        views_[type] = data.subspan(sizeof(nlattr), header.nla_len - sizeof(nlattr));
-        present_ |= 1u << type;
-      }
-      data = data.subspan(std::min(align(header.nla_len), data.size()));
-    }
-    whole_ = data.empty();
-  }
-  bool whole() const { return whole_; }
-  bool has(std::size_t type) const { return (present_ >> type & 1u) != 0; }
-  ByteView view(std::size_t type) const { return views_[type]; }
-  /// False when the attribute has another size. An absent one leaves `out` as it is.
-  template <typename T>
-  bool read(std::size_t type, T& out) const {
-    if (!has(type)) return true;
-    if (views_[type].size() != sizeof(T)) return false;
-    out = static_cast<T>(big_endian(views_[type]));
-    return true;
-  }
-
- private:
-  std::array<ByteView, 32> views_{};
-  std::uint32_t present_ = 0;
-  bool whole_ = true;
-};
-static_assert(CTA_MAX < 32 && CTA_PROTO_MAX < 32 && CTA_PROTOINFO_TCP_MAX < 32);
 
 std::optional<IpAddress> read_address(const Attributes& ip, std::size_t v4, std::size_t v6) {
   if (ip.has(v4) && ip.view(v4).size() == 4) return IpAddress::v4(ip.view(v4).first<4>());
@@ -102,6 +45,8 @@ bool read_ports(const Attributes& proto, std::uint8_t protocol, Tuple& out) {
   return true;
 }
 
+}  // namespace
+
 std::expected<Tuple, DecodeError> read_tuple(ByteView data, std::uint8_t& protocol) {
   const Attributes tuple(data);
   if (!tuple.whole()) return std::unexpected(DecodeError::bad_attribute);
@@ -119,6 +64,8 @@ std::expected<Tuple, DecodeError> read_tuple(ByteView data, std::uint8_t& protoc
     return std::unexpected(DecodeError::bad_attribute);
   return out;
 }
+
+namespace {
 
 /// Only a report with the flags of both directions counts: the last event of a flow has the state alone, and
 /// flags of zero written into a kernel break the connection.
@@ -142,68 +89,6 @@ bool read_tcp(ByteView data, Flow& out) {
 
 // --- writing ------------------------------------------------------------------------
 
-/// More than the sum of all parts of the longest request: two tuples and two translations of IPv6, with their state.
-constexpr std::size_t kLongestRequest = 640;
-
-/// Appends one netlink message; nested attributes are closed in reverse order of opening. Room is made once, since a
-/// request is made of some forty pieces, and a million of them are a takeover.
-class MessageWriter {
- public:
-  MessageWriter(Bytes& out, std::uint16_t type, std::uint16_t flags, std::uint8_t family,
-                std::uint32_t sequence)
-      : out_(out), start_(out.size()), at_(out.size()) {
-    out_.resize(start_ + kLongestRequest);
-    nlmsghdr header{};
-    header.nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | type);
-    header.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
-    header.nlmsg_seq = sequence;
-    append(&header, sizeof header);
-    const nfgenmsg body{.nfgen_family = family, .version = NFNETLINK_V0, .res_id = 0};
-    append(&body, sizeof body);
-  }
-  ~MessageWriter() {
-    const auto size = static_cast<std::uint32_t>(at_ - start_);
-    std::memcpy(out_.data() + start_, &size, sizeof size);
-    out_.resize(at_);
-  }
-  MessageWriter(const MessageWriter&) = delete;
-  MessageWriter& operator=(const MessageWriter&) = delete;
-
-  std::size_t open(std::uint16_t type) {
-    const std::size_t at = at_;
-    attribute(static_cast<std::uint16_t>(type | NLA_F_NESTED), {});
-    return at;
-  }
-  void close(std::size_t at) {
-    const auto size = static_cast<std::uint16_t>(at_ - at);
-    std::memcpy(out_.data() + at, &size, sizeof size);
-  }
-  void attribute(std::uint16_t type, ByteView value) {
-    const nlattr header{.nla_len = static_cast<std::uint16_t>(sizeof(nlattr) + value.size()),
-                        .nla_type = type};
-    append(&header, sizeof header);
-    append(value.data(), value.size());
-    at_ = start_ + align(at_ - start_);
-  }
-  void u8(std::uint16_t type, std::uint8_t value) { integer(type, value, 1); }
-  void u16(std::uint16_t type, std::uint16_t value) { integer(type, value, 2); }
-  void u32(std::uint16_t type, std::uint32_t value) { integer(type, value, 4); }
-
- private:
-  void append(const void* data, std::size_t size) {
-    if (size == 0) return;
-    std::memcpy(out_.data() + at_, data, size);
-    at_ += size;
-  }
-  void integer(std::uint16_t type, std::uint32_t value, std::size_t size) {
-    std::array<std::byte, 4> bytes{};
-    for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::byte>(value >> 8 * (size - 1 - i));
-    attribute(type, ByteView(bytes).first(size));
-  }
-  Bytes& out_;
-  std::size_t start_, at_;
-};
-
 bool is_icmp(std::uint8_t protocol) {
   return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6;
 }
@@ -223,6 +108,8 @@ bool has_ports(std::uint8_t protocol) {
       return false;
   }
 }
+
+}  // namespace
 
 void write_tuple(MessageWriter& out, std::uint16_t which, const Tuple& tuple, std::uint8_t protocol) {
   const std::size_t nest = out.open(which);
@@ -247,6 +134,8 @@ void write_tuple(MessageWriter& out, std::uint16_t which, const Tuple& tuple, st
   out.close(proto);
   out.close(nest);
 }
+
+namespace {
 
 /// Lowest and highest are the same: the kernel then takes exactly this address and port, or says EEXIST.
 void write_translation(MessageWriter& out, std::uint16_t type, const IpAddress& to, std::uint8_t protocol,
@@ -310,13 +199,14 @@ std::uint8_t family_of(const Flow& flow) {
   return flow.key.original.source.is_v4() ? AF_INET : AF_INET6;
 }
 
-void write_state(MessageWriter& out, const Flow& flow, bool with_status) {
+void write_state(MessageWriter& out, const Flow& flow, std::optional<std::uint32_t> more_status) {
   // Bits of translation and of sequence adjustment cannot be written; those that can may only be set.
   constexpr std::uint32_t writable = status_bits::seen_reply | status_bits::assured;
-  if (with_status) out.u32(CTA_STATUS, status_bits::confirmed | (flow.status & writable));
+  if (more_status) out.u32(CTA_STATUS, status_bits::confirmed | (flow.status & writable) | *more_status);
   out.u32(CTA_TIMEOUT, flow.timeout);
   out.u32(CTA_MARK, flow.mark);
   if (flow.key.protocol == IPPROTO_TCP && flow.has_tcp) write_tcp(out, flow.tcp);
+  if (flow.extras) write_extras(out, flow, more_status.has_value());
 }
 
 struct Verb {
@@ -326,8 +216,10 @@ struct Verb {
 Verb verb_of(RequestKind kind) {
   switch (kind) {
     case RequestKind::create:
+    case RequestKind::create_untied:
       return {IPCTNL_MSG_CT_NEW, NLM_F_CREATE | NLM_F_EXCL};
     case RequestKind::update:
+    case RequestKind::update_untied:
     case RequestKind::update_but_status:
     case RequestKind::set_timeout:
       return {IPCTNL_MSG_CT_NEW, 0};
@@ -354,6 +246,8 @@ std::string_view to_string(DecodeError error) {
       return "unsupported_family";
     case DecodeError::directional_zone:
       return "directional_zone";
+    case DecodeError::missing_master:
+      return "missing_master";
     case DecodeError::count:
       break;
   }
@@ -364,6 +258,7 @@ MessageKind kind_of(const Message& message) {
   if (message.type == NLMSG_ERROR) return MessageKind::error;
   if (message.type == NLMSG_DONE) return MessageKind::done;
   if (message.type == (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE)) return MessageKind::destroyed;
+  if (message.type == (NFNL_SUBSYS_CTNETLINK_EXP << 8 | IPCTNL_MSG_EXP_NEW)) return MessageKind::expectation;
   if (message.type != (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW)) return MessageKind::other;
   return (message.flags & (NLM_F_CREATE | NLM_F_EXCL)) != 0 ? MessageKind::created : MessageKind::updated;
 }
@@ -402,7 +297,21 @@ std::expected<Flow, DecodeError> decode_flow(const Message& message) {
     return std::unexpected(DecodeError::bad_attribute);
   if (top.has(CTA_PROTOINFO) && !read_tcp(top.view(CTA_PROTOINFO), flow))
     return std::unexpected(DecodeError::bad_attribute);
+  if (!read_extras(top, flow)) return std::unexpected(DecodeError::bad_attribute);
   return flow;
+}
+
+std::expected<FlowKey, DecodeError> decode_master(const Message& message) {
+  if (message.payload.size() < sizeof(nfgenmsg)) return std::unexpected(DecodeError::truncated);
+  const Attributes top(message.payload.subspan(sizeof(nfgenmsg)));
+  if (!top.whole()) return std::unexpected(DecodeError::bad_attribute);
+  if (!top.has(CTA_EXPECT_MASTER)) return std::unexpected(DecodeError::missing_master);
+  FlowKey key;
+  const auto tuple = read_tuple(top.view(CTA_EXPECT_MASTER), key.protocol);
+  if (!tuple) return std::unexpected(tuple.error());
+  key.original = *tuple;
+  if (!top.read(CTA_EXPECT_ZONE, key.zone)) return std::unexpected(DecodeError::bad_attribute);
+  return key;
 }
 
 int error_code(const Message& message) {
@@ -438,15 +347,21 @@ void encode_request(Bytes& out, RequestKind kind, const Flow& flow, std::uint32_
   if (flow.key.zone != 0) writer.u16(CTA_ZONE, flow.key.zone);
   switch (kind) {
     case RequestKind::create:
+    case RequestKind::create_untied:
       write_tuple(writer, CTA_TUPLE_REPLY, untranslated_reply(flow), flow.key.protocol);
       write_translations(writer, flow);
-      write_state(writer, flow, true);
+      if (flow.extras && kind == RequestKind::create) write_ties(writer, *flow.extras);
+      // The kernel knows no timeout of GRE for an entry that it did not make itself, and ends it with its first packet.
+      write_state(writer, flow, flow.key.protocol == IPPROTO_GRE ? status_bits::fixed_timeout : 0);
       break;
     case RequestKind::update:
-      write_state(writer, flow, true);
+      write_state(writer, flow, flow.extras && flow.extras->master ? status_bits::expected : 0);
+      break;
+    case RequestKind::update_untied:
+      write_state(writer, flow, 0);
       break;
     case RequestKind::update_but_status:
-      write_state(writer, flow, false);
+      write_state(writer, flow, std::nullopt);
       break;
     case RequestKind::set_timeout:
       writer.u32(CTA_TIMEOUT, flow.timeout);

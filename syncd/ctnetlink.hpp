@@ -26,6 +26,7 @@ enum class DecodeError : std::uint8_t {
   missing_tuple,       ///< no original or reply tuple
   unsupported_family,  ///< neither IPv4 nor IPv6
   directional_zone,    ///< a zone for one direction only: a Flow has no place for it
+  missing_master,      ///< an expectation of no flow
   count,
 };
 std::string_view to_string(DecodeError error);
@@ -38,13 +39,15 @@ struct Message {
   std::uint32_t port = 0;  ///< of the requester, where the kernel reports a request's doing
   common::ByteView payload;
 };
-enum class MessageKind : std::uint8_t { created, updated, destroyed, error, done, other };
+enum class MessageKind : std::uint8_t { created, updated, destroyed, expectation, error, done, other };
 MessageKind kind_of(const Message& message);
 
 /// Takes the next message off the front of `datagram`. None: nothing (whole) is left.
 std::optional<Message> next_message(common::ByteView& datagram);
 /// Of a message of kind created, updated (also the answer to a dump or a get) or destroyed.
 std::expected<Flow, DecodeError> decode_flow(const Message& message);
+/// Of a message of kind expectation: the flow that announces another one.
+std::expected<FlowKey, DecodeError> decode_master(const Message& message);
 /// Of a message of kind error or done: the errno value, positive; 0 is success.
 int error_code(const Message& message);
 /// The dump was overtaken by a change of the table itself and may lack entries.
@@ -53,8 +56,10 @@ bool dump_interrupted(const Message& message);
 /// What a request is for. The answers to a request are found by its sequence number; success is not answered.
 enum class RequestKind : std::uint8_t {
   create,             ///< only where neither the key nor the reply tuple is in use (NLM_F_EXCL)
-  update,             ///< status, TCP state, mark, timeout; the kernel has no way to change tuples
-  update_but_status,  ///< the same without the status, which may only grow (EBUSY)
+  create_untied,      ///< the same without the helper, which may not be here, and without the master
+  update,             ///< status, TCP state, mark, timeout, ...; the kernel has no way to change tuples
+  update_untied,      ///< the same of an entry that was made so: whether it was expected cannot be changed (EBUSY)
+  update_but_status,  ///< the same without the status, which may only grow (EBUSY), and without the labels
   set_timeout,
   remove_by_key,
   remove_by_reply,  ///< the entry that answers to this reply tuple, as the kernel shows it (translated)

@@ -40,6 +40,25 @@ std::string direction(const Tuple& t, std::uint8_t protocol) {
 constexpr std::array<const char*, 10> kTcpStates = {"NONE",       "SYN_SENT",   "SYN_RECV", "ESTABLISHED", "FIN_WAIT",
                                                     "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "SYN_SENT2"};
 
+std::string to_string(const Extras& extras) {
+  std::string out;
+  if (extras.sctp)
+    out += fmt::format(", sctp state {} tags {:x}/{:x}", extras.sctp->state, extras.sctp->tag_original,
+                       extras.sctp->tag_reply);
+  if (extras.shifts)
+    for (const SequenceShift& shift : *extras.shifts)
+      out += fmt::format(", shifted {}/{} at {}", static_cast<std::int32_t>(shift.before),
+                         static_cast<std::int32_t>(shift.after), shift.position);
+  if (extras.labels) {
+    out += ", labels ";
+    for (const std::byte part : *extras.labels) out += fmt::format("{:02x}", std::to_integer<unsigned>(part));
+  }
+  if (!extras.helper.empty()) out += ", helper " + extras.helper;
+  if (extras.synproxy) out += fmt::format(", synproxy {:x}", extras.synproxy->initial);
+  if (extras.master) out += ", announced by " + to_string(*extras.master);
+  return out;
+}
+
 }  // namespace
 
 std::string to_string(const FlowKey& key) {
@@ -58,6 +77,7 @@ std::string to_string(const Flow& flow) {
   }
   out += fmt::format(", status {:#x}", flow.status);
   if (flow.mark != 0) out += fmt::format(", mark {}", flow.mark);
+  if (flow.extras) out += to_string(*flow.extras);
   return out;
 }
 

@@ -2,7 +2,11 @@
 // A connection tracking entry as a value: what a router must know of a flow to carry it on. This is the form
 // in which entries travel between the kernel's codec and the engine; how the tables keep them is table.hpp's
 // business.
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -59,6 +63,56 @@ struct TcpState {
   auto operator<=>(const TcpState&) const = default;
 };
 
+struct SctpState {
+  std::uint8_t state = 0;  ///< enum sctp_conntrack; 4 = ESTABLISHED
+  std::uint32_t tag_original = 0, tag_reply = 0;
+  auto operator<=>(const SctpState&) const = default;
+};
+
+/// One direction of a TCP connection whose text a NAT helper has changed: behind `position` sequence numbers are off by
+/// `after`, up to there by `before` (two's complement).
+struct SequenceShift {
+  std::uint32_t position = 0, before = 0, after = 0;
+  auto operator<=>(const SequenceShift&) const = default;
+};
+
+struct SynproxyState {
+  std::uint32_t initial = 0, timestamp = 0, offset = 0;
+  auto operator<=>(const SynproxyState&) const = default;
+};
+
+using Labels = std::array<std::byte, 16>;
+/// NF_CT_HELPER_NAME_LEN less its end.
+inline constexpr std::size_t kMaxHelperName = 15;
+
+/// What few flows have. The kernel's reports leave out what has not changed, and never say that a part is gone.
+struct Extras {
+  std::optional<SctpState> sctp;
+  std::optional<std::array<SequenceShift, 2>> shifts;  ///< original, reply
+  std::optional<Labels> labels;                        ///< not all zero
+  std::string helper;                                  ///< empty: none
+  std::optional<SynproxyState> synproxy;               ///< not all zero
+  std::optional<FlowKey> master;                       ///< of an expected flow: the one that announced it
+  bool operator==(const Extras&) const = default;
+  bool empty() const { return *this == Extras{}; }
+};
+
+/// Shared, for flows are copied often and extras are rare.
+class ExtrasRef {
+ public:
+  ExtrasRef() = default;
+  ExtrasRef(Extras extras) : extras_(extras.empty() ? nullptr : std::make_shared<const Extras>(std::move(extras))) {}
+  explicit operator bool() const { return extras_ != nullptr; }
+  const Extras& operator*() const { return *extras_; }
+  const Extras* operator->() const { return extras_.get(); }
+  bool operator==(const ExtrasRef& other) const {
+    return extras_ == other.extras_ || (extras_ && other.extras_ && *extras_ == *other.extras_);
+  }
+
+ private:
+  std::shared_ptr<const Extras> extras_;
+};
+
 struct Flow {
   FlowKey key;
   Tuple reply;  ///< as the kernel shows it, translated: the un-NATed reply is derived when writing
@@ -67,10 +121,16 @@ struct Flow {
   std::uint32_t mark = 0;
   TcpState tcp;          ///< zero unless protocol is TCP
   bool has_tcp = false;  ///< the kernel said something of TCP (updates leave protoinfo out when unchanged)
+  ExtrasRef extras;
   bool operator==(const Flow&) const = default;
 };
 
-enum class ChangeKind : std::uint8_t { created, updated, destroyed };
+enum class ChangeKind : std::uint8_t {
+  created,
+  updated,
+  destroyed,
+  detailed,  ///< no event: an entry that was read because the kernel reports no change of its extras
+};
 
 /// An event of the kernel. `own`: caused by a request of this process (netlink port id), so not a packet's
 /// doing.

@@ -82,6 +82,9 @@ void Observer::on_changes(std::span<const FlowChange> changes, Time now) {
       case ChangeKind::destroyed:
         on_destroyed(change.flow, now);
         break;
+      case ChangeKind::detailed:
+        on_detailed(change.flow, now);
+        break;
     }
   }
 }
@@ -100,7 +103,7 @@ void Observer::note_kernel(Entry& e, const Flow& flow, std::uint32_t own_timeout
   e.seen = store_.dump_number;
   if (flow.tcp.flags_original & flow.tcp.flags_reply & tcp_flags::be_liberal) e.set(entry::liberal);
   e.lease_until = seconds_after(now, flow.timeout);
-  if (flow.timeout > own_timeout) e.set(entry::leased);
+  if (flow.timeout > own_timeout && (flow.status & status_bits::fixed_timeout) == 0) e.set(entry::leased);
 }
 
 /// Our own writes come back in their order.
@@ -170,7 +173,10 @@ void Observer::on_live_own(Slot slot, const Flow& flow, bool from_dump, Time now
   const auto layout = was_gone ? std::expected<RecordLayout, RecordError>(RecordLayout{}) : inspect(old);
   const TcpState known = layout && layout->has_tcp ? tcp_of(old, *layout) : TcpState{};
   Record record;
-  encode(flow, layout && layout->has_tcp ? &known : nullptr, record);
+  if (layout && (layout->has_extras || layout->has_master) && !from_dump)
+    encode(completed(flow, old), nullptr, record);
+  else
+    encode(flow, layout && layout->has_tcp ? &known : nullptr, record);
   const bool same =
       !was_gone && layout && std::ranges::equal(old.first(layout->state_end), record.view().first(record.state_end));
   store_.set_in_kernel(e, true);
@@ -210,8 +216,7 @@ void Observer::on_live_copy(Slot slot, const Flow& flow, bool from_dump, Time no
   const bool orphaned = e.generation != store_.group_of(e).generation && store_.group_of(e).replica.epoch == 0;
   if (e.is(entry::found) || orphaned) {
     if (from_dump) return;
-    const TcpState known_tcp = tcp_of(old, *old_layout);
-    encode(flow, old_layout->has_tcp ? &known_tcp : nullptr, record);
+    encode(completed(flow, old), nullptr, record);
     return store_.table.set_record(slot, record.view());
   }
   if (!same_binding(old, *old_layout, record.view(), *layout)) {
@@ -225,6 +230,28 @@ void Observer::on_live_copy(Slot slot, const Flow& flow, bool from_dump, Time no
     ++store_.counters[Counter::reconciled_altered];
     commit_.stored(slot, Commit::Difference::state, now);
   }
+}
+
+/// The kernel does not report that a helper has shifted the sequence numbers of a connection; it was asked.
+void Observer::on_detailed(const Flow& flow, Time now) {
+  Record key;
+  encode_key(flow.key, key);
+  const Slot slot = store_.table.find(key.key());
+  if (slot == kNoSlot) return;
+  const Entry& e = store_[slot];
+  if (e.is(entry::gone) || store_.group_of(e).role != Role::master) return;
+  const ByteView old = store_.table.record(slot);
+  Flow known = decode(old);
+  // Of what is compared only this; all else is told by reports, which come in their order.
+  known.extras = completed(flow, old).extras;
+  known.status |= flow.status & status_bits::seq_adjust;
+  const auto layout = inspect(old);
+  Record record;
+  encode(known, nullptr, record);
+  const bool same = layout && std::ranges::equal(old.first(layout->state_end), record.view().first(record.state_end));
+  if (same) return;
+  store_.table.set_record(slot, record.view());
+  sender_.changed(slot, now);
 }
 
 void Observer::on_destroyed(const Flow& flow, Time now) {

@@ -69,6 +69,7 @@ class Observer {
   void on_live_copy(Slot slot, const Flow& flow, bool from_dump, common::Time now);
   void on_destroyed(const Flow& flow, common::Time now);
   void on_own_request(const FlowChange& change, common::Time now);
+  void on_detailed(const Flow& flow, common::Time now);
   void note_served(const Flow& flow);
   void note_kernel(Entry& e, const Flow& flow, std::uint32_t own_timeout, common::Time now);
   bool is_ours(const Flow& flow) const;

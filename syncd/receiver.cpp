@@ -19,6 +19,7 @@ void copy_record(ByteView bytes, const RecordLayout& layout, Record& out) {
   out.bytes[0] &= ~kGone;
   out.key_end = layout.key_end;
   out.state_end = layout.state_end;
+  out.timeout_end = layout.timeout_end;
   out.size = layout.size;
 }
 

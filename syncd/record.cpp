@@ -1,10 +1,13 @@
 #include "syncd/record.hpp"
 
 #include <algorithm>
-#include <cstring>
+
+#include "syncd/record_bytes.hpp"
 
 namespace syncd {
 namespace {
+
+using namespace record_bytes;
 
 using common::ByteView;
 using common::IpAddress;
@@ -14,6 +17,7 @@ constexpr std::uint8_t kIcmp = 1, kTcp = 6, kUdp = 17, kIcmpV6 = 58;
 constexpr unsigned kHeadIpv6 = 0x01, kHeadZone = 0x08, kHeadReserved = 0x70, kHeadGone = 0x80;
 constexpr unsigned kStatusTcp = 0x20, kStatusMark = 0x40, kStatusReply = 0x80;
 constexpr unsigned kReplySource = 1, kReplyDestination = 2, kReplySourcePort = 4, kReplyDestinationPort = 8;
+constexpr unsigned kReplyFields = 0x0f, kReplyExtras = 0x10;
 
 /// Bits of the status byte, from bit 0 on.
 constexpr std::array<std::uint32_t, 5> kStatusBits = {
@@ -29,41 +33,6 @@ unsigned protocol_code(std::uint8_t protocol, bool v6) {
 std::uint8_t protocol_of_code(unsigned code, bool v6) {
   constexpr std::array<std::uint8_t, 4> kV4 = {0, kTcp, kUdp, kIcmp}, kV6 = {0, kTcp, kUdp, kIcmpV6};
   return v6 ? kV6[code] : kV4[code];
-}
-
-/// Writes into a buffer that is known to be long enough: kMaxRecord is the sum of all parts.
-class Pen {
- public:
-  explicit Pen(std::byte* at) : at_(at) {}
-  void u8(unsigned v) { *at_++ = static_cast<std::byte>(v); }
-  void u16(unsigned v) {
-    u8(v >> 8 & 0xff);
-    u8(v & 0xff);
-  }
-  void u32(std::uint32_t v) {
-    u16(v >> 16);
-    u16(v & 0xffff);
-  }
-  void address(const IpAddress& a) {
-    const ByteView bytes = a.bytes();
-    std::memcpy(at_, bytes.data(), bytes.size());
-    at_ += bytes.size();
-  }
-  void varint(std::uint32_t v) {
-    for (; v >= 0x80; v >>= 7) u8((v & 0x7f) | 0x80);
-    u8(v);
-  }
-  std::byte* at() const { return at_; }
-
- private:
-  std::byte* at_;
-};
-
-unsigned byte_at(ByteView data, std::size_t at) {
-  return std::to_integer<unsigned>(data[at]);
-}
-std::uint16_t u16_at(ByteView data, std::size_t at) {
-  return static_cast<std::uint16_t>(byte_at(data, at) << 8 | byte_at(data, at + 1));
 }
 
 IpAddress address_at(ByteView data, std::size_t at, bool v6) {
@@ -102,8 +71,8 @@ unsigned pack_status(std::uint32_t status) {
   return packed;
 }
 
+/// `mask` without the bits that announce more.
 void write_reply(const Tuple& reply, unsigned mask, Pen& pen) {
-  pen.u8(mask);
   if (mask & kReplySource) pen.address(reply.source);
   if (mask & kReplyDestination) pen.address(reply.destination);
   if (mask & kReplySourcePort) pen.u16(reply.source_port);
@@ -173,7 +142,7 @@ std::expected<std::size_t, RecordError> inspect_reply(ByteView data, std::size_t
   if (at >= data.size()) return std::unexpected(RecordError::truncated);
   const unsigned mask = byte_at(data, at);
   if (mask == 0) return std::unexpected(RecordError::reply_form);
-  if (mask > 15) return std::unexpected(RecordError::reserved_bits);
+  if (mask > (kReplyFields | kReplyExtras)) return std::unexpected(RecordError::reserved_bits);
   const KeyLayout l = key_layout(byte_at(data, 0));
   const std::size_t width = l.v6 ? 16 : 4;
   const std::size_t size = 1u + ((mask & kReplySource) ? width : 0u) + ((mask & kReplyDestination) ? width : 0u) +
@@ -182,7 +151,7 @@ std::expected<std::size_t, RecordError> inspect_reply(ByteView data, std::size_t
   const Tuple plain = inverted(key_from(data, l));
   Tuple reply = plain;
   read_reply(data, at, l.v6, reply);
-  if (reply_mask(reply, plain) != mask) return std::unexpected(RecordError::reply_form);
+  if (reply_mask(reply, plain) != (mask & kReplyFields)) return std::unexpected(RecordError::reply_form);
   return size;
 }
 
@@ -193,10 +162,18 @@ std::expected<std::size_t, RecordError> inspect_timeout(ByteView data, std::size
     const unsigned byte = byte_at(data, at + i);
     value |= std::uint64_t{byte & 0x7f} << (7 * i);
     if (byte & 0x80) continue;
-    if ((i > 0 && byte == 0) || value > 0xffffffffu) return std::unexpected(RecordError::timeout_form);
+    if ((i > 0 && byte == 0) || value > 0x1ffffffffu) return std::unexpected(RecordError::timeout_form);
     return i + 1;
   }
   return std::unexpected(RecordError::timeout_form);
+}
+
+/// Size of the master's key.
+std::expected<std::size_t, RecordError> inspect_master(ByteView data, std::size_t at) {
+  const auto size = inspect_key(data.subspan(at));
+  if (!size && size.error() == RecordError::truncated) return size;
+  if (!size || (byte_at(data, at) & kHeadGone)) return std::unexpected(RecordError::master_form);
+  return size;
 }
 
 }  // namespace
@@ -217,6 +194,10 @@ std::string_view to_string(RecordError error) {
       return "record_tcp_form";
     case RecordError::mark_form:
       return "record_mark_form";
+    case RecordError::extras_form:
+      return "record_extras_form";
+    case RecordError::master_form:
+      return "record_master_form";
     case RecordError::timeout_form:
       return "record_timeout_form";
   }
@@ -245,7 +226,7 @@ void encode_key(const FlowKey& key, Record& out) {
   pen.address(key.original.destination);
   pen.u16(key.original.source_port);
   pen.u16(key.original.destination_port);
-  out.key_end = out.state_end = out.size = static_cast<std::uint8_t>(pen.at() - out.bytes.data());
+  out.key_end = out.state_end = out.timeout_end = out.size = static_cast<std::uint8_t>(pen.at() - out.bytes.data());
 }
 
 /// A scale counts when both ends offer one. Half-open flows have it in one direction only; ctnetlink does not take
@@ -259,24 +240,43 @@ void encode(const Flow& flow, const TcpState* known_tcp, Record& out) {
   encode_key(flow.key, out);
   Pen pen(out.bytes.data() + out.key_end);
   const Tuple plain = inverted(flow.key);
-  const unsigned mask = reply_mask(flow.reply, plain);
+  const unsigned fields = reply_mask(flow.reply, plain);
+  const bool master = flow.extras && flow.extras->master;
+  const bool extras = flow.extras && !only_master(*flow.extras);
+  const unsigned mask = fields | (extras ? kReplyExtras : 0);
   const TcpState* tcp = flow.key.protocol != kTcp ? nullptr : flow.has_tcp ? &flow.tcp : known_tcp;
   pen.u8(pack_status(flow.status) | (tcp ? kStatusTcp : 0) | (flow.mark != 0 ? kStatusMark : 0) |
          (mask != 0 ? kStatusReply : 0));
-  if (mask != 0) write_reply(flow.reply, mask, pen);
+  if (mask != 0) {
+    pen.u8(mask);
+    write_reply(flow.reply, fields, pen);
+  }
   if (tcp) {
     pen.u8(tcp->state);
     pen.u8((tcp->flags_original & kTcpFlagsCarried) | (tcp->flags_reply & kTcpFlagsCarried) << 3);
     pen.u8(pack_scales(*tcp));
   }
   if (flow.mark != 0) pen.u32(flow.mark);
+  if (extras) write_extras(*flow.extras, pen);
   out.state_end = static_cast<std::uint8_t>(pen.at() - out.bytes.data());
-  set_timeout(out, flow.timeout);
+  pen.varint(std::uint64_t{flow.timeout} << 1 | (master ? 1 : 0));
+  out.timeout_end = static_cast<std::uint8_t>(pen.at() - out.bytes.data());
+  if (master) {
+    Record key;
+    encode_key(*flow.extras->master, key);
+    pen.bytes(key.key());
+  }
+  out.size = static_cast<std::uint8_t>(pen.at() - out.bytes.data());
 }
 
 void set_timeout(Record& record, std::uint32_t seconds) {
+  std::array<std::byte, kMaxKey> master;
+  const std::size_t size = record.size - record.timeout_end;
+  std::copy_n(record.bytes.begin() + record.timeout_end, size, master.begin());
   Pen pen(record.bytes.data() + record.state_end);
-  pen.varint(seconds);
+  pen.varint(std::uint64_t{seconds} << 1 | (size > 0 ? 1 : 0));
+  record.timeout_end = static_cast<std::uint8_t>(pen.at() - record.bytes.data());
+  pen.bytes(ByteView(master).first(size));
   record.size = static_cast<std::uint8_t>(pen.at() - record.bytes.data());
 }
 
@@ -288,12 +288,14 @@ std::expected<RecordLayout, RecordError> inspect(ByteView data) {
   std::size_t at = *key_end;
   if (byte_at(data, 0) & kHeadGone) {
     l.gone = true;
-    l.reply_end = l.tcp_begin = l.state_end = l.size = l.key_end;
+    l.reply_end = l.tcp_begin = l.extras_begin = l.state_end = l.timeout_end = l.size = l.key_end;
     return l;
   }
   if (at >= data.size()) return std::unexpected(RecordError::truncated);
   const unsigned status = byte_at(data, at++);
+  unsigned more = 0;
   if (status & kStatusReply) {
+    if (at < data.size()) more = byte_at(data, at);
     const auto size = inspect_reply(data, at);
     if (!size) return std::unexpected(size.error());
     at += *size;
@@ -311,10 +313,25 @@ std::expected<RecordLayout, RecordError> inspect(ByteView data) {
     if (u16_at(data, at) == 0 && u16_at(data, at + 2) == 0) return std::unexpected(RecordError::mark_form);
     at += 4;
   }
+  l.extras_begin = static_cast<std::uint8_t>(at);
+  if (more & kReplyExtras) {
+    const auto size = inspect_extras(data, at, byte_at(data, 0));
+    if (!size) return std::unexpected(size.error());
+    l.has_extras = true;
+    at += *size;
+  }
   l.state_end = static_cast<std::uint8_t>(at);
   const auto timeout = inspect_timeout(data, at);
   if (!timeout) return std::unexpected(timeout.error());
-  l.size = static_cast<std::uint8_t>(at + *timeout);
+  l.has_master = (byte_at(data, at) & 1) != 0;
+  at += *timeout;
+  l.timeout_end = static_cast<std::uint8_t>(at);
+  if (l.has_master) {
+    const auto size = inspect_master(data, at);
+    if (!size) return std::unexpected(size.error());
+    at += *size;
+  }
+  l.size = static_cast<std::uint8_t>(at);
   return l;
 }
 
@@ -338,10 +355,46 @@ Flow decode(ByteView record) {
     flow.has_tcp = true;
   }
   if (status & kStatusMark) {
-    const std::size_t at = layout->state_end - 4u;
-    flow.mark = std::uint32_t{u16_at(record, at)} << 16 | u16_at(record, at + 2);
+    flow.mark = u32_at(record, layout->extras_begin - 4u);
+  }
+  if (layout->has_extras || layout->has_master) {
+    Extras extras;
+    if (layout->has_extras)
+      extras = read_extras(record.subspan(layout->extras_begin + 1u, layout->state_end - layout->extras_begin - 1u));
+    if (layout->has_master) extras.master = decode_key(record.subspan(layout->timeout_end));
+    flow.extras = std::move(extras);
   }
   flow.timeout = timeout_of(record, *layout);
+  return flow;
+}
+
+std::optional<FlowKey> master_of(ByteView record) {
+  const auto layout = inspect(record);
+  if (!layout || !layout->has_master) return std::nullopt;
+  return decode_key(record.subspan(layout->timeout_end));
+}
+
+Flow completed(const Flow& reported, ByteView known) {
+  Flow flow = reported;
+  const auto layout = inspect(known);
+  if (!layout) return flow;
+  if (!flow.has_tcp && layout->has_tcp && flow.key.protocol == kTcp) {
+    flow.tcp = tcp_of(known, *layout);
+    flow.has_tcp = true;
+  }
+  if (!layout->has_extras && !layout->has_master) return flow;
+  Extras all;
+  if (const Flow before = decode(known); before.extras) all = *before.extras;
+  if (flow.extras) {
+    const Extras& said = *flow.extras;
+    if (said.sctp) all.sctp = said.sctp;
+    if (said.shifts) all.shifts = said.shifts;
+    if (said.labels) all.labels = said.labels;
+    if (!said.helper.empty()) all.helper = said.helper;
+    if (said.synproxy) all.synproxy = said.synproxy;
+    if (said.master) all.master = said.master;
+  }
+  flow.extras = std::move(all);
   return flow;
 }
 
@@ -349,17 +402,17 @@ bool same_binding(ByteView a, const RecordLayout& la, ByteView b, const RecordLa
   if (la.gone || lb.gone) return false;
   const ByteView ra = a.subspan(la.key_end, la.reply_end - la.key_end);
   const ByteView rb = b.subspan(lb.key_end, lb.reply_end - lb.key_end);
-  if (ra.size() != rb.size()) return false;
-  const unsigned counted = kStatusNat | kStatusReply;
-  return (byte_at(ra, 0) & counted) == (byte_at(rb, 0) & counted) && std::ranges::equal(ra.subspan(1), rb.subspan(1));
+  const auto fields = [](ByteView r) { return r.size() > 1 ? byte_at(r, 1) & kReplyFields : 0u; };
+  if ((byte_at(ra, 0) & kStatusNat) != (byte_at(rb, 0) & kStatusNat) || fields(ra) != fields(rb)) return false;
+  return fields(ra) == 0 || std::ranges::equal(ra.subspan(2), rb.subspan(2));
 }
 
 std::uint32_t timeout_of(ByteView record, const RecordLayout& layout) {
-  std::uint32_t value = 0;
+  std::uint64_t value = 0;
   unsigned shift = 0;
-  for (std::size_t at = layout.state_end; at < layout.size; ++at, shift += 7)
-    value |= static_cast<std::uint32_t>(byte_at(record, at) & 0x7f) << shift;
-  return value;
+  for (std::size_t at = layout.state_end; at < layout.timeout_end; ++at, shift += 7)
+    value |= std::uint64_t{byte_at(record, at) & 0x7f} << shift;
+  return static_cast<std::uint32_t>(value >> 1);
 }
 
 TcpState tcp_of(ByteView record, const RecordLayout& layout) {

@@ -15,8 +15,9 @@ using common::ByteView;
 
 static_assert(kTag == crypto_aead_xchacha20poly1305_ietf_ABYTES);
 
-/// Of everything on the link. 1: before streams had kinds and a statement said what was let go.
-constexpr std::uint8_t kVersion = 2;
+/// Of everything on the link. 1: before streams had kinds and a statement said what was let go. 2: before records had
+/// extras.
+constexpr std::uint8_t kVersion = 3;
 constexpr std::uint8_t kHello = 1, kAnswer = 2, kSealed = 3, kPlain = 4;
 constexpr std::size_t kMac = 32;
 constexpr std::size_t kKeySize = 32;

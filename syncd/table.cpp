@@ -13,7 +13,7 @@ namespace {
 
 using common::ByteView;
 
-constexpr std::size_t kLongChunk = 1024;  // long records (IPv6, mostly) allocated at a time
+constexpr std::size_t kBlocks = 1024;  // for long records, allocated at a time
 
 }  // namespace
 
@@ -21,17 +21,40 @@ std::uint32_t Table::hash(ByteView key) const {
   return static_cast<std::uint32_t>(XXH3_64bits_withSeed(key.data(), key.size(), seed_));
 }
 
-std::uint32_t Table::long_block(const Entry& e) const {
+std::uint32_t Table::Blocks::take() {
+  if (!free_.empty()) {
+    const std::uint32_t block = free_.back();
+    free_.pop_back();
+    return block;
+  }
+  const std::uint32_t block = end_++;
+  if (block / kBlocks == chunks_.size()) chunks_.push_back(std::make_unique<std::byte[]>(kBlocks * size_));
+  return block;
+}
+
+std::byte* Table::Blocks::at(std::uint32_t block) const {
+  return chunks_[block / kBlocks].get() + block % kBlocks * size_;
+}
+
+std::size_t Table::Blocks::memory() const {
+  return chunks_.size() * kBlocks * size_ + free_.capacity() * sizeof(std::uint32_t);
+}
+
+std::uint32_t Table::block_of(const Entry& e) {
   std::uint32_t block = 0;
   std::memcpy(&block, e.bytes.data(), sizeof block);
   return block;
 }
 
+Table::Blocks* Table::blocks_for(std::size_t length) {
+  if (length <= kInlineRecord) return nullptr;
+  return length <= kMaxOrdinaryRecord ? &long_ : &longest_;
+}
+
 ByteView Table::record(Slot slot) const {
   const Entry& e = (*this)[slot];
-  if (e.length <= kInlineRecord) return {e.bytes.data(), e.length};
-  const std::uint32_t block = long_block(e);
-  return {long_chunks_[block / kLongChunk][block % kLongChunk].data(), e.length};
+  const Blocks* blocks = blocks_for(e.length);
+  return {blocks == nullptr ? e.bytes.data() : blocks->at(block_of(e)), e.length};
 }
 
 Slot Table::find(ByteView key, std::uint32_t h) const {
@@ -148,7 +171,7 @@ void Table::erase(Slot slot) {
     take_out(page_of(e.hash), e.hash, slot);
     --size_;
   }
-  if (e.length > kInlineRecord) long_free_.push_back(long_block(e));
+  if (Blocks* blocks = blocks_for(e.length)) blocks->give_back(block_of(e));
   e.length = 0;
   e.flags = 0;
   e.next_free = free_;
@@ -157,31 +180,21 @@ void Table::erase(Slot slot) {
 
 void Table::set_record(Slot slot, ByteView bytes) {
   Entry& e = (*this)[slot];
-  const bool was_long = e.length > kInlineRecord;
-  if (bytes.size() <= kInlineRecord) {
-    if (was_long) long_free_.push_back(long_block(e));
-    std::memcpy(e.bytes.data(), bytes.data(), bytes.size());
-    e.length = static_cast<std::uint8_t>(bytes.size());
-    return;
+  Blocks* const was = blocks_for(e.length);
+  Blocks* const now = blocks_for(bytes.size());
+  std::uint32_t block = was != nullptr ? block_of(e) : 0;
+  if (was != now) {
+    if (was != nullptr) was->give_back(block);
+    if (now != nullptr) block = now->take();
   }
-  std::uint32_t block = 0;
-  if (was_long) {
-    block = long_block(e);
-  } else if (!long_free_.empty()) {
-    block = long_free_.back();
-    long_free_.pop_back();
-  } else {
-    block = long_end_++;
-    if (block / kLongChunk == long_chunks_.size()) long_chunks_.push_back(std::make_unique<LongRecord[]>(kLongChunk));
-  }
-  std::memcpy(long_chunks_[block / kLongChunk][block % kLongChunk].data(), bytes.data(), bytes.size());
-  std::memcpy(e.bytes.data(), &block, sizeof block);
+  if (now != nullptr) std::memcpy(e.bytes.data(), &block, sizeof block);
+  std::memcpy(now != nullptr ? now->at(block) : e.bytes.data(), bytes.data(), bytes.size());
   e.length = static_cast<std::uint8_t>(bytes.size());
 }
 
 std::size_t Table::memory() const {
   return chunks_.size() * kChunk * sizeof(Entry) + pages_.size() * sizeof(Page) +
-         long_chunks_.size() * kLongChunk * sizeof(LongRecord) + long_free_.capacity() * sizeof(std::uint32_t);
+         long_.memory() + longest_.memory();
 }
 
 }  // namespace syncd

@@ -152,7 +152,21 @@ class Table {
     std::size_t used = 0;
     unsigned depth = 0;  ///< so many first bits are the same for all in here
   };
-  using LongRecord = std::array<std::byte, 92>;
+  /// Blocks of one size for records that do not fit into their entries.
+  class Blocks {
+   public:
+    explicit Blocks(std::size_t size) : size_(size) {}
+    std::uint32_t take();
+    void give_back(std::uint32_t block) { free_.push_back(block); }
+    std::byte* at(std::uint32_t block) const;
+    std::size_t memory() const;
+
+   private:
+    std::size_t size_;
+    std::vector<std::unique_ptr<std::byte[]>> chunks_;
+    std::vector<std::uint32_t> free_;
+    std::uint32_t end_ = 0;
+  };
 
   std::size_t place(std::uint32_t hash) const { return depth_ == 0 ? 0 : hash >> (32 - depth_); }
   Page& page_of(std::uint32_t hash) { return *pages_[directory_[place(hash)]]; }
@@ -162,7 +176,10 @@ class Table {
   static void put(Page& page, Cell cell);
   static void take_out(Page& page, std::uint32_t hash, Slot slot);
   Slot take_slot();
-  std::uint32_t long_block(const Entry& e) const;
+  static std::uint32_t block_of(const Entry& e);
+  /// Where records of this length stand; null: inside the entry.
+  Blocks* blocks_for(std::size_t length);
+  const Blocks* blocks_for(std::size_t length) const { return const_cast<Table*>(this)->blocks_for(length); }
 
   std::uint64_t seed_;
   std::vector<std::unique_ptr<Entry[]>> chunks_;
@@ -171,9 +188,8 @@ class Table {
   std::vector<std::unique_ptr<Page>> pages_;
   std::vector<std::uint16_t> directory_;  ///< page of each value of the first `depth_` bits
   unsigned depth_ = 0;
-  std::vector<std::unique_ptr<LongRecord[]>> long_chunks_;
-  std::vector<std::uint32_t> long_free_;
-  std::uint32_t long_end_ = 0;
+  Blocks long_{kMaxOrdinaryRecord};  ///< IPv6, mostly
+  Blocks longest_{kMaxRecord};       ///< with extras
 };
 
 }  // namespace syncd

@@ -38,7 +38,6 @@ constexpr Leaf kNat[] = {
      Command::nat_clear},
 };
 constexpr Leaf kShow[] = {
-    {"sync", "The link to the other router and its counters", Command::show_sync},
     {"nat", "The table, its gates and counters", Command::show_nat},
     {"events", "The last changes of state and what happened when in each", Command::show_events},
 };
@@ -144,6 +143,9 @@ void add_commands(CLI::App& app, Invocation& into) {
       ->add_option("WHAT", into.filter,
                    "detail, statistics or events; the name of a group or of an instance: only that one, in detail")
       ->expected(0, 2);
+  add_leaf(*show, {"sync", "The link to the other router and its counters", Command::show_sync}, into)
+      ->add_option("WHAT", into.filter,
+                   "status, statistics, link, queue; or cache internal, cache external, and a filter of connections");
   add_family(app, "sync", "The connections that the two routers share", kSync, into);
   add_family(app, "nat", "The nftables table", kNat, into);
   add_leaf(app, {"check", "Check the configuration file", Command::check}, into);

@@ -21,12 +21,14 @@
 #include "natctl/io/top_view.hpp"
 #include "natctl/report.hpp"
 #include "natctl/ruleset.hpp"
+#include "natctl/sync_view.hpp"
 
 namespace natctl::io {
 namespace {
 
 using common::Duration;
 using namespace std::chrono_literals;
+using Words = std::vector<std::string>;
 
 /// A daemon answers from memory; one that takes longer hangs, and `status` must say so soon.
 constexpr Duration kStatusTimeout = 1s;
@@ -111,6 +113,24 @@ int show_vrrp(const Invocation& invocation) {
   const Verdict view = vrrp_view(reply->body, invocation.filter, invocation.json);
   std::fputs(view.text.c_str(), view.exit_code == 0 ? stdout : stderr);
   return view.exit_code;
+}
+
+int show_sync(const Invocation& invocation) {
+  const SyncQuestion question = sync_question(invocation.filter);
+  if (!question.mistake.empty()) {
+    failed(question.mistake);
+    return 2;
+  }
+  const bool cache = question.filter.has_value();
+  const auto reply = ask(invocation, "syncd", cache ? "connections" : "status", question.filter.value_or(Words{}),
+                         cache ? kActionTimeout : kStatusTimeout);
+  if (!reply) return failed(reply.error().text);
+  if (!reply->ok) return failed(reply->error);
+  if (cache)
+    print(invocation.json ? indented(reply->body) : connection_list(reply->body));
+  else
+    print(sync_view(reply->body, question.view, invocation.json));
+  return 0;
 }
 
 int act(const Invocation& invocation, std::string_view daemon, std::string verb, std::vector<std::string> arguments,
@@ -221,7 +241,7 @@ int run_command(const Invocation& invocation) {
     case Command::show_vrrp:
       return show_vrrp(invocation);
     case Command::show_sync:
-      return show(invocation, "syncd", "status", sync_details);
+      return show_sync(invocation);
     case Command::show_nat:
       return show(invocation, "agent", "status", nat_details);
     case Command::show_connections:

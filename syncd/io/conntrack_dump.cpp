@@ -74,6 +74,7 @@ void ConntrackDump::read() {
         finish(interrupted_ || ctnetlink::error_code(*message) != 0);
         return;
       case MessageKind::destroyed:
+      case MessageKind::expectation:
       case MessageKind::other:
         break;
     }

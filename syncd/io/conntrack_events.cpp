@@ -32,6 +32,7 @@ std::optional<ChangeKind> change_of(MessageKind kind) {
       return ChangeKind::updated;
     case MessageKind::destroyed:
       return ChangeKind::destroyed;
+    case MessageKind::expectation:
     case MessageKind::error:
     case MessageKind::done:
     case MessageKind::other:
@@ -59,7 +60,8 @@ common::Result<ConntrackEvents> ConntrackEvents::open(std::uint32_t writer) {
   if (!socket) return std::unexpected(socket.error());
   socket->receive_buffer(kBacklog / 2 * kBytesPerReport);
   if (const auto attached = leave_out(*socket, writer); !attached) return std::unexpected(attached.error());
-  for (const unsigned group : {NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY})
+  for (const unsigned group : {NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY,
+                               NFNLGRP_CONNTRACK_EXP_NEW})
     if (const auto joined = socket->join(group); !joined) return std::unexpected(joined.error());
   ConntrackEvents result(std::move(*socket));
   result.buffer_.resize(kReportSize);
@@ -96,6 +98,12 @@ ConntrackEvents::Read ConntrackEvents::read(DecodeCounters& counters) {
 
 void ConntrackEvents::take(common::ByteView datagram, DecodeCounters& counters) {
   while (const auto message = ctnetlink::next_message(datagram)) {
+    if (ctnetlink::kind_of(*message) == MessageKind::expectation) {
+      if (const auto master = ctnetlink::decode_master(*message))
+        masters_.push_back(*master);
+      else
+        counters.add(master.error());
+    }
     const auto kind = change_of(ctnetlink::kind_of(*message));
     if (!kind) continue;
     if (const auto flow = ctnetlink::decode_flow(*message))

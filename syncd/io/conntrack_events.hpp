@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "common/result.hpp"
@@ -39,6 +40,9 @@ class ConntrackEvents {
   /// Up to kPortion reports, into changes().
   Read read(DecodeCounters& counters);
   const std::vector<FlowChange>& changes() const { return changes_; }
+  /// Flows that have announced others since the last call: a helper then may have shifted their sequence numbers, and
+  /// of that there is no report.
+  std::vector<FlowKey> take_masters() { return std::exchange(masters_, {}); }
   std::uint64_t overruns() const { return overruns_; }
 
  private:
@@ -48,6 +52,7 @@ class ConntrackEvents {
   NetlinkSocket socket_;
   common::Bytes buffer_;
   std::vector<FlowChange> changes_;
+  std::vector<FlowKey> masters_;
   std::uint64_t overruns_ = 0;
   /// How many reports were read since the kernel said that it dropped some. It says so before it gives out
   /// those that it kept, which are older: were the loss told at once, they would be taken for news after the

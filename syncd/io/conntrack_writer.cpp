@@ -15,6 +15,10 @@ namespace {
 /// One answer is a datagram: an error of 36 bytes, or an entry that was read back (240 to some 1,000 bytes).
 constexpr std::size_t kAnswerSize = 8192;
 
+bool tied(const Flow& flow) {
+  return flow.extras && (flow.extras->master || !flow.extras->helper.empty());
+}
+
 /// The first requests of a write.
 void plan(const KernelWrite& write, std::size_t index, auto& batch) {
   switch (write.op) {
@@ -57,7 +61,7 @@ void ConntrackWriter::write(std::span<const KernelWrite> writes, std::vector<Ker
     batch_.clear();
     // A replace is three requests and may end a little beyond the batch.
     for (; at < writes.size() && batch_.size() < kBatch; ++at) plan(writes[at], at, batch_);
-    // Follow-ups get ever fewer: create -> get -> update -> update but status.
+    // Follow-ups get ever fewer: create -> get -> update -> update untied -> update but status.
     while (!batch_.empty()) {
       perform(writes, batch_);
       next_.clear();
@@ -125,6 +129,7 @@ void ConntrackWriter::note(const ctnetlink::Message& message, std::span<const Ke
       }
       break;
     case MessageKind::destroyed:
+    case MessageKind::expectation:
     case MessageKind::done:
     case MessageKind::other:
       break;
@@ -141,6 +146,9 @@ void ConntrackWriter::follow_up(std::span<const KernelWrite> writes, const std::
         if (request.code == EEXIST && write.op == Op::create_or_update) {
           ++counters_.existed;
           next_.push_back({request.write, RequestKind::get});
+        } else if (tied(write.flow) && (request.code == EOPNOTSUPP || request.code == ENOENT)) {
+          ++counters_.untied;
+          next_.push_back({request.write, RequestKind::create_untied});
         } else {
           refuse(write, request.code, refused);
         }
@@ -153,15 +161,22 @@ void ConntrackWriter::follow_up(std::span<const KernelWrite> writes, const std::
           refuse(write, EEXIST, refused);
         break;
       case RequestKind::update:
+      case RequestKind::update_untied:
         if (!request.refused) break;
-        if (request.code == EBUSY) {
+        if (request.code == EBUSY && request.kind == RequestKind::update && write.flow.extras &&
+            write.flow.extras->master) {
+          next_.push_back({request.write, RequestKind::update_untied});
+        } else if (request.code == EBUSY) {
           // The entry has status bits that this flow lacks (packets went through it here); it keeps them.
           ++counters_.status_kept;
           next_.push_back({request.write, RequestKind::update_but_status});
+        } else if (request.code == ENOSPC && write.flow.extras && write.flow.extras->labels) {
+          ++counters_.labels_kept;  // they come last: all else has been written
         } else {
           refuse(write, request.code, refused);
         }
         break;
+      case RequestKind::create_untied:
       case RequestKind::update_but_status:
       case RequestKind::set_timeout:
         if (request.refused) refuse(write, request.code, refused);

@@ -39,6 +39,8 @@ class ConntrackWriter {
     std::uint64_t written = 0, refused = 0;
     std::uint64_t existed = 0;       ///< create met an entry of the same key
     std::uint64_t status_kept = 0;   ///< an update had to leave the status alone
+    std::uint64_t labels_kept = 0;   ///< no rule here uses labels, so the kernel has no room for them
+    std::uint64_t untied = 0;        ///< made without its helper or its master: this kernel has it not
     std::uint64_t answers_lost = 0;  ///< batches of which the kernel could not tell what it refused
   };
   const Counters& counters() const { return counters_; }

@@ -47,6 +47,10 @@ constexpr common::Duration kSoon = 500us;
 constexpr int kFastTurns = 4;
 constexpr std::size_t kFastPortion = 4;
 
+/// The kernel reports that a connection announces another one before it changes the packet that does so, and with it
+/// the sequence numbers: within microseconds, on the same processor.
+constexpr common::Duration kDetailsAfter = 2ms;
+
 const char* const kNoReports =
     "the kernel does not report changes of connections: set net.netfilter.nf_conntrack_events=1 "
     "(natctl agent does so at its start)";
@@ -75,6 +79,7 @@ common::Status Shell::start() {
   gather_timer_ = loop_.timer([this] { serve_reports(); }, common::io::Loop::Priority::normal);
   check_timer_ = loop_.timer([this] { check_now_and_then(); }, common::io::Loop::Priority::normal);
   exit_timer_ = loop_.timer([this] { loop_.stop(); });
+  detail_timer_ = loop_.timer([this] { read_details(); }, common::io::Loop::Priority::normal);
   loop_.on_signals([this] { terminate(); }, [this] { reload(); });
   engine_.emplace(config_, std::move(*secrets), common::io::now());
   links_->configure(*config_.sync);
@@ -107,6 +112,9 @@ common::Status Shell::open_kernel() {
   });
   if (!interfaces) return std::unexpected(interfaces.error());
   interfaces_ = std::move(*interfaces);
+  auto reader = ConntrackReader::open();
+  if (!reader) return std::unexpected(reader.error());
+  reader_.emplace(std::move(*reader));
   dump_.emplace(loop_, counters_.decode, [this](const ConntrackDump::Piece& piece) {
     if (piece.failed) ++counters_.dumps_failed;
     feed(FlowsDumped{piece.dump, piece.flows, piece.last, piece.failed});
@@ -223,6 +231,7 @@ Shell::Portion Shell::read_events() {
   const auto read = events_->read(counters_.decode);
   const std::size_t count = events_->changes().size();
   if (count != 0) feed(FlowsChanged{events_->changes()});
+  note_masters();
   if (read.lost) feed(EventsLost{});
   for (std::size_t i = 0; i < waiting; ++i) syncs_[i].read += count;
   // More than this cannot have been waiting when the request was made, even if reports come faster than we
@@ -237,6 +246,19 @@ Shell::Portion Shell::read_events() {
   syncs_.erase(syncs_.begin(), syncs_.begin() + static_cast<std::ptrdiff_t>(finished.size()));
   for (const Sync& sync : finished) feed(EventsSynced{sync.request});
   return {count, read.emptied};
+}
+
+void Shell::note_masters() {
+  const auto masters = events_->take_masters();
+  if (masters.empty()) return;
+  if (masters_.empty()) detail_timer_->set(common::io::now() + kDetailsAfter);
+  masters_.insert(masters_.end(), masters.begin(), masters.end());
+}
+
+void Shell::read_details() {
+  const auto found = reader_->read(std::exchange(masters_, {}), counters_.decode);
+  if (!found.empty()) feed(FlowsChanged{found});
+  turn();
 }
 
 void Shell::follow_interfaces() {
@@ -309,6 +331,8 @@ void Shell::answer_status(std::uint64_t client, std::uint64_t id) {
   status.counters["io_kernel_refused"] = writer.refused;
   status.counters["io_kernel_existed"] = writer.existed;
   status.counters["io_kernel_status_kept"] = writer.status_kept;
+  status.counters["io_kernel_labels_kept"] = writer.labels_kept;
+  status.counters["io_kernel_untied"] = writer.untied;
   status.counters["io_kernel_answers_lost"] = writer.answers_lost;
   status.counters["io_notify_decode_errors"] = server_->decode_errors();
   status.counters["io_notify_slow_clients"] = server_->slow_clients();

@@ -14,6 +14,7 @@
 #include "syncd/engine.hpp"
 #include "syncd/io/conntrack_dump.hpp"
 #include "syncd/io/conntrack_events.hpp"
+#include "syncd/io/conntrack_reader.hpp"
 #include "syncd/io/conntrack_writer.hpp"
 #include "syncd/io/counters.hpp"
 #include "syncd/io/interfaces.hpp"
@@ -56,6 +57,8 @@ class Shell {
   void serve_reports();
   void gather(bool on);
   Portion read_events();
+  void note_masters();
+  void read_details();
   void follow_interfaces();
   bool move_datagrams();
   bool move_writes();
@@ -76,15 +79,17 @@ class Shell {
   std::optional<Engine> engine_;
   std::optional<ConntrackWriter> writer_;
   std::optional<ConntrackEvents> events_;
+  std::optional<ConntrackReader> reader_;
   std::unique_ptr<Interfaces> interfaces_;
   std::optional<ConntrackDump> dump_;
   std::optional<LinkSockets> links_;
   std::unique_ptr<common::io::NotifyServer> server_;
   std::unique_ptr<common::io::NotifyClient> vrrpd_;
-  std::unique_ptr<common::io::Loop::Timer> timer_, more_, gather_timer_, check_timer_, exit_timer_;
+  std::unique_ptr<common::io::Loop::Timer> timer_, more_, gather_timer_, check_timer_, exit_timer_, detail_timer_;
   Actions actions_;
   std::vector<Sync> syncs_;
   std::vector<std::uint64_t> flushes_;
+  std::vector<FlowKey> masters_;  ///< of announced flows, to be read anew
   std::vector<KernelWrite> writes_;
   std::vector<KernelResult> refused_;
   std::vector<common::IpAddress> own_addresses_;

@@ -13,7 +13,7 @@ from lib.siege import Siege
 from lib.wait import require, wait_until
 
 # The first byte of a datagram of the link: version of the protocol, and type.
-LINK_VERSION = 2
+LINK_VERSION = 3
 HELLO = bytes([LINK_VERSION << 4 | 1])
 
 SEED = 7

@@ -273,7 +273,8 @@ TEST_CASE("a window scale is sent only where both directions have one") {
 
 TEST_CASE("no request goes without a tuple: the kernel would take a delete without one for all entries") {
   for (const RequestKind kind :
-       {RequestKind::create, RequestKind::update, RequestKind::update_but_status, RequestKind::set_timeout,
+       {RequestKind::create, RequestKind::create_untied, RequestKind::update, RequestKind::update_untied,
+        RequestKind::update_but_status, RequestKind::set_timeout,
         RequestKind::remove_by_key, RequestKind::remove_by_reply, RequestKind::get}) {
     common::Bytes bytes;
     encode_request(bytes, kind, tcp_flow(), 1);
@@ -293,4 +294,53 @@ TEST_CASE("requests follow each other in one buffer") {
   while (const auto message = next_message(left)) CHECK(message->sequence == sequence++);
   CHECK(sequence == 164);
   CHECK(left.empty());
+}
+
+TEST_CASE("extras stand in a request as they do in a report; ties only where an entry is made") {
+  Flow flow = tcp_flow();
+  Extras extras{.shifts = std::array{SequenceShift{1000, 0, 0xfffffffd}, SequenceShift{}},
+                .labels = Labels{std::byte{1}, std::byte{2}},
+                .helper = "ftp",
+                .synproxy = SynproxyState{1, 2, 3},
+                .master = flow.key};
+  extras.master->original.source_port = 999;
+  flow.extras = extras;
+  const auto sent = [&](RequestKind kind) {
+    common::Bytes bytes;
+    encode_request(bytes, kind, flow, 1);
+    if (kind == RequestKind::update || kind == RequestKind::update_untied || kind == RequestKind::update_but_status) {
+      // An update has no reply tuple; as a report it would be refused.
+      common::Bytes whole;
+      encode_request(whole, RequestKind::create, flow, 1);
+      CHECK(bytes.size() < whole.size());
+    }
+    return decode_flow(only(bytes));
+  };
+  CHECK(*sent(RequestKind::create)->extras == extras);
+  Extras untied = extras;
+  untied.helper.clear();
+  untied.master.reset();
+  CHECK(*sent(RequestKind::create_untied)->extras == untied);
+  CHECK(sent(RequestKind::update).error() == DecodeError::missing_tuple);
+  flow.key.protocol = IPPROTO_SCTP;
+  flow.has_tcp = false;
+  flow.extras = Extras{.sctp = SctpState{4, 0x11111111, 0x22222222}};
+  CHECK(sent(RequestKind::create)->extras == flow.extras);
+}
+
+TEST_CASE("an update of an expected flow says so, for the kernel refuses any other") {
+  Flow flow = tcp_flow();
+  flow.extras = Extras{.master = flow.key};
+  const auto status = [&](RequestKind kind) {
+    common::Bytes bytes;
+    encode_request(bytes, kind, flow, 1);
+    const auto ct = parse(bytes);
+    return nfct_attr_is_set(ct.get(), ATTR_STATUS) > 0 ? nfct_get_attr_u32(ct.get(), ATTR_STATUS) : 0;
+  };
+  CHECK((status(RequestKind::update) & status_bits::expected) != 0);
+  CHECK((status(RequestKind::update_untied) & status_bits::expected) == 0);
+  CHECK((status(RequestKind::create) & status_bits::expected) == 0);
+  CHECK(status(RequestKind::update_but_status) == 0);
+  flow.key.protocol = IPPROTO_GRE;
+  CHECK((status(RequestKind::create) & status_bits::fixed_timeout) != 0);
 }

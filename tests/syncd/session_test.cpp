@@ -1,4 +1,6 @@
 #include <catch2/catch.hpp>
+#include <functional>
+#include <map>
 
 #include "syncd/session.hpp"
 #include "tests/syncd/pair.hpp"
@@ -102,16 +104,69 @@ TEST_CASE("another key, another name, another kind of security, another version:
   CHECK(a.refused(plain.hello()) == SessionError::security_differs);
   CHECK(plain.refused(a.hello()) == SessionError::security_differs);
   auto other = a.hello();
-  for (const unsigned version : {1u, 3u}) {
+  for (const unsigned version : {1u, 2u, 4u}) {
     other[0] = static_cast<std::byte>(version << 4 | 1);
     CHECK(a.refused(other) == SessionError::version);
   }
-  other[0] = std::byte{0x2f};
+  other[0] = std::byte{0x3f};
   CHECK(a.refused(other) == SessionError::type);
   CHECK(a.refused({}) == SessionError::too_short);
   auto damaged = End("R2", "R1", 7, kKey).hello();
   damaged[10] ^= std::byte{1};
   CHECK(a.refused(damaged) == SessionError::wrong_key);
+}
+
+TEST_CASE("datagrams: a row for every error") {
+  using Refused = std::function<SessionError(End & a, End & b)>;  // two ends that speak with each other
+  const auto head = [](End& from, unsigned first) {
+    common::Bytes hello = from.hello();
+    hello[0] = static_cast<std::byte>(first);
+    return hello;
+  };
+  const std::map<SessionError, Refused> table = {
+      {SessionError::too_short, [](End& a, End&) { return a.refused({}); }},
+      {SessionError::too_long, [](End& a, End&) { return a.refused(common::Bytes(kMaxDatagram + 1)); }},
+      {SessionError::version, [&](End& a, End& b) { return a.refused(head(b, 0x21)); }},
+      {SessionError::type, [&](End& a, End& b) { return a.refused(head(b, 0x3f)); }},
+      {SessionError::security_differs, [](End& a, End&) { return a.refused(End("R2", "R1", 3, kNone).hello()); }},
+      {SessionError::wrong_key, [](End& a, End&) { return a.refused(End("R2", "R1", 3, kOther).hello()); }},
+      {SessionError::our_own_name, [](End& a, End&) { return a.refused(End("R1", "R2", 3, kKey).hello()); }},
+      {SessionError::unknown_peer, [](End& a, End&) { return a.refused(End("R3", "R1", 3, kKey).hello()); }},
+      {SessionError::not_for_us, [](End& a, End&) { return a.refused(End("R2", "R3", 3, kKey).hello()); }},
+      {SessionError::reflected, [](End& a, End&) { return a.refused(a.hello()); }},
+      {SessionError::stale_answer,
+       [](End& a, End& b) {
+         REQUIRE(b.session.receive(a.hello()));
+         const auto answer = b.answer();
+         a.hello(true);
+         return a.refused(answer);
+       }},
+      {SessionError::unknown_session,
+       [](End& a, End& b) {
+         auto datagram = b.seal("x");
+         datagram[1] ^= std::byte{1};
+         return a.refused(datagram);
+       }},
+      {SessionError::forged,
+       [](End& a, End& b) {
+         auto datagram = b.seal("x");
+         datagram.back() ^= std::byte{1};
+         return a.refused(datagram);
+       }},
+      {SessionError::replayed,
+       [](End& a, End& b) {
+         const auto datagram = b.seal("x");
+         CHECK(a.opened(datagram) == "x");
+         return a.refused(datagram);
+       }},
+  };
+  REQUIRE(table.size() == kSessionErrors);
+  for (const auto& [error, refused] : table) {
+    INFO(to_string(error));
+    End a("R1", "R2", 1, kKey), b("R2", "R1", 2, kKey);
+    shake(a, b);
+    CHECK(refused(a, b) == error);
+  }
 }
 
 TEST_CASE("a recorded hello does not disturb the live session, nor one that is being made") {

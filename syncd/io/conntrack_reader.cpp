@@ -1,0 +1,55 @@
+#include "syncd/io/conntrack_reader.hpp"
+
+#include <linux/netlink.h>
+
+#include <algorithm>
+
+#include "syncd/ctnetlink.hpp"
+
+namespace syncd::io {
+namespace {
+
+/// An entry with everything that it can have takes about 1,000 bytes.
+constexpr std::size_t kAnswerSize = 8192;
+
+}  // namespace
+
+common::Result<ConntrackReader> ConntrackReader::open() {
+  auto socket = NetlinkSocket::open(NETLINK_NETFILTER, "conntrack reader");
+  if (!socket) return std::unexpected(socket.error());
+  ConntrackReader result(std::move(*socket));
+  result.buffer_.resize(kAnswerSize);
+  return result;
+}
+
+std::vector<FlowChange> ConntrackReader::read(std::span<const FlowKey> keys, DecodeCounters& counters) {
+  std::vector<FlowChange> found;
+  while (!keys.empty()) {
+    requests_.clear();
+    const auto batch = keys.first(std::min(keys.size(), kBatch));
+    keys = keys.subspan(batch.size());
+    Flow flow;
+    for (const FlowKey& key : batch) {
+      flow.key = key;
+      ctnetlink::encode_request(requests_, ctnetlink::RequestKind::get, flow, ++sequence_);
+    }
+    if (socket_.send(requests_)) receive(found, counters);
+  }
+  return found;
+}
+
+/// What is refused is not there any more.
+void ConntrackReader::receive(std::vector<FlowChange>& out, DecodeCounters& counters) {
+  common::ByteView datagram;
+  while (socket_.receive(buffer_, datagram) == NetlinkSocket::Received::datagram) {
+    while (const auto message = ctnetlink::next_message(datagram)) {
+      if (ctnetlink::kind_of(*message) != ctnetlink::MessageKind::updated) continue;
+      if (const auto flow = ctnetlink::decode_flow(*message))
+        out.push_back({.kind = ChangeKind::detailed, .flow = *flow});
+      else
+        counters.add(flow.error());
+    }
+  }
+}
+
+}  // namespace syncd::io

@@ -1,0 +1,32 @@
+#pragma once
+// Reads single entries of the kernel's table. The kernel answers within sendmsg, so nothing is waited for.
+#include <span>
+#include <vector>
+
+#include "common/bytes.hpp"
+#include "common/result.hpp"
+#include "syncd/flow.hpp"
+#include "syncd/io/decode_counters.hpp"
+#include "syncd/io/netlink_socket.hpp"
+
+namespace syncd::io {
+
+class ConntrackReader {
+ public:
+  /// Entries asked for at once: their answers fit the socket's buffer many times over.
+  static constexpr std::size_t kBatch = 64;
+
+  static common::Result<ConntrackReader> open();
+  /// The entries of these keys, as far as there are any, as `detailed`.
+  std::vector<FlowChange> read(std::span<const FlowKey> keys, DecodeCounters& counters);
+
+ private:
+  explicit ConntrackReader(NetlinkSocket socket) : socket_(std::move(socket)) {}
+  void receive(std::vector<FlowChange>& out, DecodeCounters& counters);
+
+  NetlinkSocket socket_;
+  common::Bytes requests_, buffer_;
+  std::uint32_t sequence_ = 0;
+};
+
+}  // namespace syncd::io
