@@ -1,12 +1,14 @@
 """The package's own life on one machine: nothing before it is configured, nothing left after it is purged."""
+import json
 import os
+import re
 import subprocess
 
 from lib.netns import Namespace
 from lib.wait import wait_until
 from machines.checks import check_processes
 from machines.container import PATH
-from machines.pair import UNITS, Pair, addresses
+from machines.pair import ROOT, UNITS, Pair, addresses
 
 # What Debian keeps of every package, and what changes by itself.
 CHANGES = "|".join(
@@ -88,6 +90,8 @@ def test_package_from_install_to_purge():
     machine.run("natctl check && systemctl start steadynat.target")
     wait_master(machine)
     check_at_work(one, machine)
+    check_json(one, machine)
+    check_observer(one, machine)
     check_order(one, machine)
     check_dead(one, machine)
     check_refused(one, machine)
@@ -178,6 +182,52 @@ def check_at_work(one, machine):
     before = [machine.process(unit) for unit in UNITS]
     machine.run("systemctl reload steadynat-syncd steadynat-nat steadynat-vrrpd")
     one.check([machine.process(unit) for unit in UNITS] == before, "a reload restarts")
+
+
+def manual(name):
+    with open(os.path.join(ROOT, "packaging", "man", name + ".scd"), encoding="utf-8") as file:
+        return file.read()
+
+
+# Whose names are counters' or groups', not fields'.
+NAMED_OTHERWISE = ("counters", "gates_open", "causes")
+
+
+def fields(tree):
+    if isinstance(tree, dict):
+        for name, value in tree.items():
+            yield name
+            if name not in NAMED_OTHERWISE:
+                yield from fields(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from fields(value)
+
+
+def check_json(one, machine):
+    """Every field that is printed stands in the manual."""
+    known = set(re.findall(r"\w+", manual("steadynat-json.7")))
+    shown = ("vrrp", "events", "sync", "nat", "connections")
+    for command in ("status", "doctor", "check", *(f"show {what}" for what in shown)):
+        printed = json.loads(machine.run(f"natctl {command} --json", check=False))
+        missing = sorted(set(fields(printed)) - known)
+        one.check(not missing, f"steadynat-json.7 lacks of natctl {command}: {missing}")
+
+
+def check_observer(one, machine):
+    """The manual's example of one does what it says."""
+    script = re.search(r"^```\n(#!/bin/sh\n.*?)^```$", manual("steadynat-notify.7"), re.S | re.M).group(1)
+    machine.write("/run/observer", script, mode="755")
+    machine.run("systemd-run --quiet --unit=observer -p StandardOutput=file:/run/observed /bin/sh /run/observer")
+    wait_until(lambda: machine.succeeds("pgrep -x socat"), 20, "the observer is connected")
+    machine.run("sleep 1; ip link set eth2 down")
+    wait_until(lambda: machine.state() == "fault", 20, "R1 is in fault without its LAN")
+    machine.run("ip link set eth2 up")
+    wait_master(machine)
+    counter = machine.status()["groups"][0]["term"]["counter"]
+    for said in ("MAIN-GW is fault in term ", f"MAIN-GW is master in term {counter}\n"):
+        wait_until(lambda text=said: text in machine.run("cat /run/observed"), 20, f"the observer says: {said}")
+    machine.run("systemctl stop observer; rm /run/observer /run/observed")
 
 
 def moment(machine, unit, name):
