@@ -1,6 +1,5 @@
 // natctl: the command line of the pair, and the agent that keeps the nftables table. Wires the parts; decides
 // nothing.
-#include <cstdio>
 #include <exception>
 
 #include "natctl/io/agent_shell.hpp"
@@ -14,7 +13,6 @@ int main(int argc, char** argv) {
     if (invocation->command == natctl::io::Command::agent) return natctl::io::run_agent(invocation->options);
     return natctl::io::run_command(*invocation);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "natctl: %s\n", error.what());
-    return 1;
+    return natctl::io::failed(error.what());
   }
 }

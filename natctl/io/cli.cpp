@@ -270,4 +270,18 @@ std::expected<Invocation, int> parse_command_line(int argc, const char* const* a
   return result;
 }
 
+void complain(std::string_view what) {
+  std::fprintf(stderr, "natctl: %s\n", std::string(what).c_str());
+}
+
+int failed(std::string_view what) {
+  complain(what);
+  return 1;
+}
+
+int misused(std::string_view what) {
+  complain(what);
+  return common::io::kExitUsage;
+}
+
 }  // namespace natctl::io

@@ -2,6 +2,7 @@
 // The command line of natctl as a value.
 #include <expected>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/io/daemon.hpp"
@@ -60,5 +61,9 @@ struct Invocation {
 /// be said has been printed).
 /// Words of commands may be cut short as long as only one begins so: "sh vr".
 std::expected<Invocation, int> parse_command_line(int argc, const char* const* argv);
+
+void complain(std::string_view what);  ///< one line on the standard error, with our name before it
+int failed(std::string_view what);     ///< complains; the exit code of what went wrong
+int misused(std::string_view what);    ///< complains; the exit code of what was asked for wrongly
 
 }  // namespace natctl::io

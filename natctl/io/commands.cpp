@@ -37,11 +37,6 @@ constexpr Duration kActionTimeout = 20s;
 /// Two dumps of a full table, of which one comes over the link.
 constexpr Duration kVerifyTimeout = 60s;
 
-int failed(std::string_view what) {
-  std::fprintf(stderr, "natctl: %s\n", std::string(what).c_str());
-  return 1;
-}
-
 void print(const std::string& text) {
   std::fputs(text.c_str(), stdout);
 }

@@ -22,11 +22,6 @@ using namespace std::chrono_literals;
 
 constexpr common::Duration kTimeout = 2s;
 
-int failed(std::string_view what) {
-  std::fprintf(stderr, "natctl: %s\n", std::string(what).c_str());
-  return 1;
-}
-
 /// The other router's word on its file is a digest that its syncd compares.
 int compare_with_peer(const Invocation& invocation) {
   const auto reply = common::io::ask(invocation.options.run_dir + "/syncd.sock", {.verb = "status"}, kTimeout);

@@ -47,10 +47,7 @@ int run_import(const Invocation& invocation) {
   std::vector<importer::File> files;
   for (const std::string& name : invocation.files) {
     auto text = common::io::read_file(name);
-    if (!text) {
-      std::fprintf(stderr, "natctl: %s: cannot be read\n", name.c_str());
-      return common::io::kExitUsage;
-    }
+    if (!text) return misused(name + ": cannot be read");
     files.push_back({name, std::move(*text)});
   }
   const importer::Imported imported =
@@ -61,8 +58,7 @@ int run_import(const Invocation& invocation) {
     return code;
   }
   for (const auto& each : imported.diagnostics) std::fprintf(stderr, "%s\n", each.to_string().c_str());
-  for (const std::string& each : imported.open_points)
-    std::fprintf(stderr, "natctl: to be completed by hand: %s\n", each.c_str());
+  for (const std::string& each : imported.open_points) complain("to be completed by hand: " + each);
   const std::string text = invocation.addresses == "ifupdown"   ? joined(imported.ifupdown)
                            : invocation.addresses == "networkd" ? joined(imported.networkd)
                                                                 : imported.config;

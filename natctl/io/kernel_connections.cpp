@@ -13,7 +13,6 @@
 #include <nlohmann/json.hpp>
 
 #include "common/connection_filter.hpp"
-#include "common/io/options.hpp"
 
 namespace natctl::io {
 namespace {
@@ -87,10 +86,7 @@ int show_kernel_connections(const Invocation& invocation) {
                             : filter->own() ? "the kernel does not know which connections are \"own\" or \"peer\": ask "
                                               "without --kernel"
                                             : "";
-  if (!fault.empty()) {
-    std::fprintf(stderr, "natctl: %s\n", fault.c_str());
-    return common::io::kExitUsage;
-  }
+  if (!fault.empty()) return misused(fault);
   // A table may hold a million: each line goes out as it comes.
   std::size_t found = 0;
   if (invocation.json) std::fputs("{\"connections\": [", stdout);
@@ -103,10 +99,7 @@ int show_kernel_connections(const Invocation& invocation) {
     ++found;
   });
   if (invocation.json) std::fputs("], \"more\": false}\n", stdout);
-  if (!done) {
-    std::fprintf(stderr, "natctl: %s\n", done.error().text.c_str());
-    return 1;
-  }
+  if (!done) return failed(done.error().text);
   if (found == 0 && !invocation.json) std::puts("none");
   return 0;
 }

@@ -13,9 +13,9 @@
 #include <string_view>
 
 #include "common/address.hpp"
-#include "common/io/options.hpp"
 #include "common/io/unique_fd.hpp"
 #include "common/traffic.hpp"
+#include "natctl/io/cli.hpp"
 
 namespace natctl::io {
 namespace {
@@ -26,11 +26,6 @@ using common::io::UniqueFd;
 constexpr int kPatienceSeconds = 2;
 constexpr std::size_t kLongestRequest = 4096;
 constexpr int kBacklog = 8;
-
-int failed(const std::string& what) {
-  std::fprintf(stderr, "natctl: %s\n", what.c_str());
-  return 1;
-}
 
 struct Endpoint {
   sockaddr_storage address{};
@@ -99,12 +94,10 @@ void answer(int fd, const std::function<std::string()>& text) {
 
 int serve_metrics(const std::string& address, const std::function<std::string()>& text) {
   const auto endpoint = endpoint_of(address);
-  if (!endpoint) {
-    failed(address +
-           " is not a loopback address with a port, such as 127.0.0.1:9781; put a proxy before it to let "
-           "others in");
-    return common::io::kExitUsage;
-  }
+  if (!endpoint)
+    return misused(address +
+                   " is not a loopback address with a port, such as 127.0.0.1:9781; put a proxy before it to let "
+                   "others in");
   UniqueFd listener(socket(endpoint->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const int on = 1;
   if (!listener || setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||

@@ -19,11 +19,6 @@ using namespace std::chrono_literals;
 
 constexpr common::Duration kAgentTimeout = 5s;
 
-int failed(std::string_view what) {
-  std::fprintf(stderr, "natctl: %s\n", std::string(what).c_str());
-  return 1;
-}
-
 int done(const Invocation& invocation, std::string_view text) {
   std::puts(invocation.json ? "{\"ok\": true}" : std::string(text).c_str());
   return 0;

@@ -16,7 +16,6 @@
 
 #include "common/config_reader.hpp"
 #include "common/io/loop.hpp"
-#include "common/io/options.hpp"
 #include "natctl/io/kernel_connections.hpp"
 #include "natctl/top.hpp"
 
@@ -173,10 +172,8 @@ int on_terminal(const Invocation& invocation, Ask ask, common::Duration interval
 
 int run_top(const Invocation& invocation, Ask ask) {
   const auto interval = common::parse_duration(invocation.interval);
-  if (!interval || *interval < kShortest || *interval > kLongest) {
-    std::fprintf(stderr, "natctl: --interval %s: give a time from 100ms to 60s\n", invocation.interval.c_str());
-    return common::io::kExitUsage;
-  }
+  if (!interval || *interval < kShortest || *interval > kLongest)
+    return misused("--interval " + invocation.interval + ": give a time from 100ms to 60s");
   if (!invocation.json && isatty(STDOUT_FILENO) && isatty(STDIN_FILENO)) {
     std::setlocale(LC_ALL, "");
     if (Terminal terminal; terminal.usable()) return on_terminal(invocation, ask, *interval, terminal);
