@@ -47,6 +47,7 @@ struct Agent::State {
   void succeeded(Time now, Actions& out);
   void failed(const std::string& why, Time now, Actions& out);
   void reconcile(Time now, Actions& out);
+  bool switch_due() const;
   void issue(bool everything, Time now, Actions& out);
   void answer_prepared(bool ok, const std::string& detail, Actions& out);
   void answer_shut(Actions& out);
@@ -85,6 +86,8 @@ struct Agent::State {
   std::optional<InFlight> in_flight;
   std::uint64_t last_id = 0;
   bool whole = true;     ///< everything must be written anew
+  bool refused = false;  ///< the kernel has refused that; what stands is an older table, with gates that go on working
+  bool switch_refused = false;  ///< and one of those gates, too
   bool cleared = false;  ///< by an operator: no table until told otherwise
   std::optional<Time> retry_at;
   common::Duration retry_after = kRetryFirst;

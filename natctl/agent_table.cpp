@@ -78,16 +78,22 @@ void Agent::State::reconcile(Time now, Actions& out) {
         out);
     return;
   }
+  // Rules that the kernel refuses must not keep a gate of the old ones from opening.
+  const bool old_table = stands && whole && refused && !switch_refused && wants_table();
+  if (old_table && switch_due()) return issue(false, now, out);
   if (too_early) return;
-  if (whole || !stands) {
+  if (whole || !stands)
     issue(true, now, out);
-    return;
-  }
-  const bool differs = std::any_of(gates.begin(), gates.end(), [&](const auto& entry) {
+  else if (switch_due())
+    issue(false, now, out);
+}
+
+/// A gate of the table that stands is not as it should be.
+bool Agent::State::switch_due() const {
+  return std::any_of(gates.begin(), gates.end(), [this](const auto& entry) {
     const auto at = applied.find(entry.first);
-    return entry.second.asks_ready() || at == applied.end() || at->second != entry.second.wanted();
+    return at != applied.end() && (entry.second.asks_ready() || at->second != entry.second.wanted());
   });
-  if (differs) issue(false, now, out);
 }
 
 void Agent::State::issue(bool everything, Time now, Actions& out) {
@@ -103,6 +109,7 @@ void Agent::State::issue(bool everything, Time now, Actions& out) {
   if (!next.removal)
     for (const auto& [name, gate] : gates) {
       const auto at = applied.find(name);
+      if (!everything && at == applied.end()) continue;  // of rules that are not in force
       const bool differs = at == applied.end() || at->second != gate.wanted();
       if (gate.asks_ready()) next.prepared.push_back(name);
       if (!everything && !differs && !gate.asks_ready()) continue;
@@ -141,9 +148,12 @@ void Agent::State::done(const TransactionDone& event, Time now, Actions& out) {
 void Agent::State::succeeded(Time now, Actions& out) {
   const InFlight did = std::move(*in_flight);
   in_flight.reset();
-  retry_at.reset();
-  retry_after = kRetryFirst;
-  error = render_error;
+  if (did.everything) {
+    retry_at.reset();
+    retry_after = kRetryFirst;
+    error = render_error;
+    refused = switch_refused = false;
+  }
   for (const auto& [name, state] : did.gates) {
     const auto before = applied.find(name);
     const bool was_open = before != applied.end() && before->second.open;
@@ -175,7 +185,11 @@ void Agent::State::failed(const std::string& why, Time now, Actions& out) {
   ++counters["transactions_failed"];
   out.push_back(Log{Log::Level::error, "transaction_failed", why});
   whole = true;
-  if (!did.everything) return;
+  if (!did.everything) {
+    switch_refused = true;
+    return;
+  }
+  refused = true;
   error = why;
   retry_at = now + retry_after;
   retry_after = std::min(2 * retry_after, kRetryLongest);

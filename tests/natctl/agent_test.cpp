@@ -177,6 +177,51 @@ TEST_CASE("a table that is refused: vrrpd is told, and it is tried again, less a
   }
 }
 
+TEST_CASE("rules that the kernel refuses leave the gates of the old ones at work") {
+  Bench b;
+  b.start();
+  b.refuse = "nftables: no";
+  b.refuse_tables_only = true;
+  Config config = article();
+  config.nat->source.front().port_mapping = PortMapping::fully_random;
+  b.give(Reload{config});
+  CHECK(b.said == Lines{report(true, "nftables: no")});
+  b.forget();
+  b.wait(10ms);  // the next try is not due
+  b.vrrpd(Prepare{"MAIN-GW", kFirst, 1000});
+  CHECK(b.said.front() == ready(kFirst));
+  b.vrrpd(Open{"MAIN-GW", kFirst, OpenReason::ready});
+  CHECK(b.open());
+  CHECK(b.agent.status(b.now).error == "nftables: no");
+  b.vrrpd(Shut{"MAIN-GW", kFirst});
+  CHECK_FALSE(b.open());
+  CHECK(std::ranges::find(b.said, gate_shut(kFirst)) != b.said.end());
+  b.forget();
+  SECTION("and the new ones come as soon as they are taken, with the gate as it is") {
+    b.master(kNext);
+    b.refuse.clear();
+    b.forget();
+    b.wait(10s);
+    REQUIRE(b.texts.size() == 1);
+    CHECK(b.whole());
+    CHECK(b.texts[0].find("fully-random") != std::string::npos);
+    CHECK(b.open());
+    CHECK(b.agent.status(b.now).error.empty());
+    CHECK_FALSE(b.agent.deadline().has_value());
+  }
+  SECTION("a switch that is refused as well is left to the next try") {
+    b.refuse_tables_only = false;
+    b.vrrpd(Prepare{"MAIN-GW", kNext, 1000});
+    b.wait(10s);
+    CHECK(b.texts.size() < 20);
+    b.refuse.clear();
+    b.forget();
+    b.wait(10s);
+    CHECK(b.texts.size() == 1);
+    CHECK(std::ranges::find(b.said, ready(kNext)) != b.said.end());
+  }
+}
+
 TEST_CASE("a table that was never loaded is reported so") {
   Bench b;
   b.refuse = "nftables: no";

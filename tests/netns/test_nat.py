@@ -1,6 +1,8 @@
 """Every kind of translation, shown by what arrives at the other end."""
+import signal
+
 from lib.network import LAN_VIRTUAL, SERVER, WAN_VIRTUAL
-from lib.rules_bench import RulesBench, Who, ask, give_addresses, silent, with_ipv6
+from lib.rules_bench import HEAD, RulesBench, Who, ask, give_addresses, silent, with_ipv6
 from lib.wait import require, wait_until
 
 ROUTER = "10.10.0.102"
@@ -16,6 +18,8 @@ nat:
     20: { outbound_interface: eth0, source_address: 192.168.100.22, translate_to: 10.10.0.101, ports: 20000-20009 }
     21: { outbound_interface: eth0, source_address: 192.168.100.23, translate_to: 10.10.0.101, ports: per-node,
           port_mapping: fully-random }
+    25: { outbound_interface: eth0, source_address: 192.168.100.60, translate_to: 10.10.0.126, port_mapping: preserve }
+    26: { outbound_interface: eth0, source_address: 192.168.100.61, translate_to: 10.10.0.127, port_mapping: random }
     30: { outbound_interface: eth0, protocol: tcp, destination_ports: web, source_address: 192.168.100.24,
           translate_to: 10.10.0.120 }
     31: { outbound_interface: eth0, source_ports: not 1-1023, protocol: udp, source_address: 192.168.100.24,
@@ -40,8 +44,8 @@ def inside_addresses(bench, *lasts):
 def test_source():
     """Address, range, network, ports, one to one, exclude, masquerade, negation, groups, order."""
     bench = RulesBench(SOURCE_RULES, check="masquerade takes the router's own address")
-    give_addresses(bench.router, *[f"10.10.0.{last}/32" for last in (*range(110, 114), *range(120, 126))])
-    inside_addresses(bench, 20, 21, 22, 23, 24, 30, 33, 34, 40, 41, 50)
+    give_addresses(bench.router, *[f"10.10.0.{last}/32" for last in (*range(110, 114), *range(120, 128))])
+    inside_addresses(bench, 20, 21, 22, 23, 24, 30, 33, 34, 40, 41, 50, 60, 61)
     give_addresses(bench.inside, "192.168.101.7/32")
     bench.router.ip("route add 192.168.101.0/24 dev eth2")
     give_addresses(bench.outside, "203.0.113.11/32", interface="lo")
@@ -72,6 +76,12 @@ def test_source():
     require(all(1024 <= port <= 33279 for port in ports), f"not in this node's half: {ports}")
     require(len(set(ports)) > 20, f"not random: {ports}")
 
+    mapped = [seen(60, source_port=port) for port in (1024, 40123, 65535)]
+    require(mapped == [("10.10.0.126", port) for port in (1024, 40123, 65535)], f"ports are not preserved: {mapped}")
+    mapped = [seen(61, source_port=50000 + n) for n in range(4)]
+    require({address for address, _ in mapped} == {"10.10.0.127"}, f"random ports: {mapped}")
+    require([port for _, port in mapped] != [50000, 50001, 50002, 50003], f"ports are not random: {mapped}")
+
     require_seen(24, "10.10.0.120", 7000, protocol="tcp")
     require_seen(24, "10.10.0.120", 8005, protocol="tcp")
     require_seen(24, "10.10.0.125", 7001, protocol="tcp")
@@ -88,7 +98,7 @@ def test_source():
     require_seen(50, ROUTER)
     require_seen(11, WAN_VIRTUAL)
     counts = bench.rule_counts()
-    for label in (5, 10, 20, 21, 30, 31, 40, 50, 51, 60, 80, 90):
+    for label in (5, 10, 20, 21, 25, 26, 30, 31, 40, 50, 51, 60, 80, 90):
         require(counts.get(f"source {label}", 0) > 0, f"rule {label} has counted nothing: {counts}")
     require("source 70" not in counts, "a rule that is switched off is in the table")
 
@@ -338,3 +348,43 @@ def test_counters_outlive_a_reload():
     bench.reload(rules % ("two", ", port_mapping: fully-random") + wall % "", "fully-random")
     after = bench.rule_counts()
     require(after["source 10"] == 0 and after["10"] == 6, f"after the second reload: {after}")
+
+
+HOOKS = 1024  # that a kernel takes at one place
+
+
+def test_refused_rules_leave_the_old_ones():
+    """A whole table that the kernel refuses changes nothing: the old one translates on, and its gate still moves."""
+    rules = "nat: {{ source: {{ 10: {{ outbound_interface: eth0, source_address: 192.168.100.0/24, " \
+            "translate_to: {} }} }} }}\n"
+    bench = RulesBench(rules.format("10.10.0.101"))
+    give_addresses(bench.router, "10.10.0.120/32")
+    Who(bench.outside, SERVER, 7000)
+    require(ask(bench.inside, SERVER, 7000)[0] == WAN_VIRTUAL, "the old rule does not translate")
+
+    def listing():
+        return bench.router.run(["nft", "-s", "list", "table", "inet", "steadynat"]).stdout
+
+    # The new table's hooks come before the old one's go: where there is no room for them, the kernel takes none of it.
+    chains = "".join(f"chain c{n} {{ type filter hook prerouting priority {n}; }}\n" for n in range(HOOKS - 4))
+    bench.router.nft(f"table inet full {{\n{chains}}}\n")
+    before = listing()
+    refused = bench.natctl("nat", "apply")
+    require(refused.returncode == 1 and "nftables:" in refused.stderr, f"the kernel takes it: {refused}")
+    require(listing() == before, "a refused table changed the one that stands")
+    bench.write_config(config=HEAD + rules.format("10.10.0.120"))
+    bench.agent.signal(signal.SIGHUP)
+    wait_until(lambda: '"error": "nftables' in bench.natctl("show", "nat", "--json").stdout, 30, "the refusal shows")
+    require(listing() == before, "refused rules changed those that stand")
+    require(ask(bench.inside, SERVER, 7000)[0] == WAN_VIRTUAL, "the old rule translates no more")
+    bench.vrrpd.shut(1)
+    bench.wait_gate("shut")
+    bench.forget_flows()
+    require(silent(bench.inside, SERVER, 7000), "the shut gate lets through")
+    bench.master(2)
+    require(ask(bench.inside, SERVER, 7000)[0] == WAN_VIRTUAL, "the old rule translates no more, once open again")
+    bench.router.run(["nft", "delete", "table", "inet", "full"])
+    wait_until(lambda: "10.10.0.120" in bench.table(), 30, "the new rules come as soon as there is room")
+    bench.forget_flows()
+    require(ask(bench.inside, SERVER, 7000)[0] == "10.10.0.120", "the new rule does not translate")
+    require(bench.gate() == "open", "the gate was not kept")
