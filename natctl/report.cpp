@@ -207,11 +207,12 @@ std::string peer_text(const Json& syncd) {
 }
 
 std::string sync_line(const Json& syncd) {
-  const std::string peer = text_of(syncd, "peer");
+  const std::string peer = text_of(syncd, "peer"), state = text_of(syncd, "state");
+  const char* const joined = state == "disconnected" ? " from " : " with ";
   return fmt::format(
       "sync  {}{}  lag {:.1f} ms\n"
       "      connections: {:.0f} own, {:.0f} of the peer, {:.0f} of these in the kernel\n",
-      text_of(syncd, "state"), peer.empty() ? "" : " with " + peer, number_of(syncd, "lag_ms"),
+      state, peer.empty() ? "" : joined + peer, number_of(syncd, "lag_ms"),
       number_of(syncd, "local_flows"), number_of(syncd, "peer_flows"), number_of(syncd, "committed_flows"));
 }
 

@@ -102,6 +102,25 @@ TEST_CASE("status, and what show shows, fit a narrow terminal") {
   CHECK(widest(events) <= 120);
 }
 
+TEST_CASE("status when things are bad") {
+  Json said = recorded();
+  said["syncd"]["state"] = "disconnected";
+  said["syncd"]["link"] = "down";
+  said["syncd"]["peer_groups"] = Json::array();
+  said["syncd"]["reasons"] = {"R2 is not heard on the sync link"};
+  said["vrrpd"]["link"] = "down";
+  said["vrrpd"]["peer_alive"] = false;
+  said["vrrpd"]["groups"][0]["instances"][1]["state"] = "fault";
+  said["agent"]["error"] = "nftables: Error: Could not process rule: Argument list too long: delete table inet x";
+  const std::string alone = make_status(answers_of(said)).text;
+  Answers no_agent = answers_of(said);
+  no_agent.agent = {std::nullopt, "/run/steadynat/agent.sock: nobody answers; is natctl agent running?"};
+  const std::string dead = make_status(no_agent).text;
+  check_golden("screen-status-bad.txt", alone);
+  check_golden("screen-status-no-agent.txt", dead);
+  for (const std::string& text : {alone, dead}) CHECK(widest(text) <= 120);
+}
+
 TEST_CASE("top on a small terminal and on a large one") {
   const Busy busy;
   check_golden("screen-top-80x24.txt", busy.screen({.columns = 80, .rows = 24}));

@@ -97,6 +97,66 @@ def test_directions_and_matches():
     require("50" not in counts, "a rule that is switched off is in the table")
 
 
+MAC = "02:53:00:00:00:0c"
+FINER_RULES = NAT + """
+firewall:
+  into-the-router:
+    interfaces: { eth0: in }
+    default_action: drop
+    rules:
+      5: { action: drop, protocol: icmp, icmp_types: destination-unreachable, icmp_code: 3,
+           source_address: 203.0.113.11 }
+      10: { action: accept, state: established }
+      20: { action: accept, state: related }
+  out-of-the-lan:
+    interfaces: { eth2: in }
+    default_action: accept
+    rules:
+      10: { action: drop, source_mac: "02:53:00:00:00:0c" }
+      20: { action: drop, source_address: 192.168.100.21, protocol: not udp }
+      30: { action: drop, source_address: 192.168.100.22, state: new, destination_ports: 7050, protocol: udp }
+"""
+
+
+def outcome(host, address, port):
+    """What a datagram to a closed port meets."""
+    with host.inside():
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with client:
+        client.settimeout(0.5)
+        client.connect((address, port))
+        client.send(b"x")
+        try:
+            return client.recv(64)
+        except ConnectionRefusedError:
+            return "refused"
+        except TimeoutError:
+            return "silence"
+
+
+def test_finer_matches():
+    """The MAC address, a code of ICMP, new and related, a protocol that is not meant."""
+    bench = RulesBench(FINER_RULES)
+    second = bench.network.clients[1]
+    second.ip(f"link set eth0 address {MAC}")
+    give_addresses(bench.inside, "192.168.100.21/24", "192.168.100.22/24")
+    give_addresses(bench.outside, "203.0.113.11/32", interface="lo")
+    Who(bench.outside, SERVER, 7000, 7050)
+    for source, port, protocol, expected in [(None, 7000, "udp", True), ("192.168.100.21", 7000, "udp", True),
+                                             ("192.168.100.21", 7000, "tcp", False),
+                                             ("192.168.100.22", 7050, "udp", False),
+                                             ("192.168.100.22", 7050, "tcp", True)]:
+        answer = ask(bench.inside, SERVER, port, source=source, protocol=protocol, timeout=0.5)
+        require((answer is not None) == expected, f"{source} {protocol} port {port}: {answer}")
+    require(silent(second, SERVER, 7000), f"what comes from {MAC} passes")
+    # The error of a closed port belongs to the datagram that it answers.
+    require(outcome(bench.inside, SERVER, 9) == "refused", "an error that is related does not come in")
+    require(outcome(bench.inside, "203.0.113.11", 9) == "silence", "the code of ICMP that is dropped comes in")
+    counts = bench.rule_counts()
+    for label in ("5", "10", "20", "30"):
+        require(counts.get(label, 0) > 0, f"rule {label} has counted nothing: {counts}")
+
+
 def test_article():
     """The article's two rule sets: answers come in, strangers do not, and invalid packets do not get out."""
     bench = RulesBench(NAT + """
