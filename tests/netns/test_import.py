@@ -1,10 +1,14 @@
 """The article's two files go through the importer, and what comes out runs as it is."""
 import os
+import random
+import re
+import subprocess
+import tempfile
 
 from lib.isolation import libc
 from lib.netns import run
 from lib.router import Router
-from lib.scenario import Lab, down_interval
+from lib.scenario import Lab, binaries, down_interval
 from lib.traffic import LoadPlan
 from lib.wait import require
 
@@ -29,6 +33,33 @@ def write_key(path, key):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
         file.write(key)
+
+
+def test_damaged():
+    """Truncated, nested wrongly, noise: exit code 2, a line with its line and column, and no file."""
+    natctl = os.path.join(binaries(), "natctl")
+
+    def attempt(dialect, path):
+        return subprocess.run([natctl, "import", dialect, path], capture_output=True, text=True, timeout=60)
+
+    directory = os.environ.get("STEADYNAT_LOGS") or tempfile.mkdtemp(prefix="steadynat-import-")
+    with open(f"{EXAMPLES}/R1.config.boot", "rb") as file:
+        good = file.read()
+    noise = random.Random(7).randbytes(1 << 20)
+    texts = {"truncated": good[:len(good) // 2], "nested": good.replace(b"}", b"} }", 1), "noise": noise,
+             "brackets": b"{ } a 'b" * (1 << 17), "empty": b""}
+    for name, text in texts.items():
+        path = os.path.join(directory, name)
+        with open(path, "wb") as file:
+            file.write(text)
+        for dialect in ("vyatta", "vyos", "keepalived", "conntrackd"):
+            done = attempt(dialect, path)
+            require(done.returncode == 2, f"{dialect}, {name}: exit code {done.returncode}: {done.stderr[:200]}")
+            placed = re.search(rf"{name}:[0-9]+:[0-9]+: error: ", done.stderr)
+            require(placed, f"{dialect}, {name}: no line and column: {done.stderr[:200]}")
+            require(done.stdout == "", f"{dialect}, {name}: a file comes out all the same")
+    missing = attempt("vyos", directory + "/none")
+    require(missing.returncode == 2 and "none: cannot be read" in missing.stderr, f"no file: {missing}")
 
 
 def test_article():
