@@ -45,9 +45,9 @@ std::string render_removal();
 /// Reads the switches from `nft -j list table inet steadynat`; none when the text is not that.
 std::optional<GateStates> read_gates(std::string_view json);
 
-/// Packets that the table has stopped, from the same listing, all groups together: "shut_packets" by a gate,
-/// "invalid_packets", "midstream_packets" and "untranslated_packets" by a guard.
-std::map<std::string, std::uint64_t> read_counters(std::string_view json);
+/// Packets that the table has stopped, from those of its counters by their names, all groups together: "shut_packets"
+/// by a gate, "invalid_packets", "midstream_packets" and "untranslated_packets" by a guard.
+std::map<std::string, std::uint64_t> sum_counters(const std::map<std::string, std::uint64_t>& packets);
 
 /// The same text, with the counts that the listing has for what is the same in it: of rules by the mark in their
 /// comments, of named counters by their names. What the listing does not know begins at 0.

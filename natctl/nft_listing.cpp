@@ -62,19 +62,12 @@ std::optional<GateStates> read_gates(std::string_view json) {
   return gates;
 }
 
-std::map<std::string, std::uint64_t> read_counters(std::string_view json) {
+std::map<std::string, std::uint64_t> sum_counters(const std::map<std::string, std::uint64_t>& packets) {
   std::map<std::string, std::uint64_t> result;
-  const auto list = nlohmann::json::parse(json, nullptr, false);
-  if (!list.is_object() || !list.contains("nftables") || !list["nftables"].is_array()) return result;
-  for (const std::string_view name : kCounters) result[std::string(name) + "_packets"] = 0;
-  for (const auto& item : list["nftables"]) {
-    if (!item.is_object() || !item.contains("counter") || !item["counter"].is_object()) continue;
-    const auto& counter = item["counter"];
-    const auto packets = counter.find("packets");
-    if (packets == counter.end() || !packets->is_number_unsigned()) continue;
-    for (const std::string_view name : kCounters)
-      if (group_of(text_of(counter, "name"), std::string(name) + "_"))
-        result[std::string(name) + "_packets"] += packets->get<std::uint64_t>();
+  for (const std::string_view name : kCounters) {
+    std::uint64_t& sum = result[std::string(name) + "_packets"];
+    for (const auto& [counter, count] : packets)
+      if (group_of(counter, std::string(name) + "_")) sum += count;
   }
   return result;
 }

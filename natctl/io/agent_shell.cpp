@@ -13,6 +13,7 @@
 #include "common/io/options.hpp"
 #include "common/overload.hpp"
 #include "natctl/agent.hpp"
+#include "natctl/io/nft_counters.hpp"
 #include "natctl/io/nftables.hpp"
 #include "natctl/nft.hpp"
 #include "natctl/ruleset.hpp"
@@ -203,7 +204,7 @@ void AgentShell::look() {
 
 void AgentShell::answer(std::uint64_t client, const common::Request& request) {
   if (request.verb == "status") {
-    if (const auto listing = nftables_.list()) step(CountersRead{read_counters(*listing)});
+    if (const auto packets = counted_packets()) step(CountersRead{sum_counters(*packets)});
   } else if (!server_->trusted(client)) {
     const char* const why = "not permitted: run it as root or as the user of the agent";
     server_->send(client, common::Reply{.id = request.id, .ok = false, .error = why, .body = {}, .more = false});

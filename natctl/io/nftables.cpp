@@ -29,8 +29,10 @@ namespace {
 // Contexts of libnftables have been seen to grow with errors: a fresh one now and then costs nothing.
 constexpr int kErrorsPerContext = 32;
 constexpr std::string_view kTableName = "steadynat";
-// The notifications of one transaction on a large table; what does not fit is lost and counts as a change.
-constexpr int kWatchBuffer = 4 << 20;
+// The notifications of one transaction: replacing 10,000 rules makes 30 MB of them. What does not fit is lost and
+// counts as a change by somebody else, and the table would be written again and again. It is a bound; memory is taken
+// only while they wait.
+constexpr int kWatchBuffer = 128 << 20;
 
 /// "Error: ... : the line it is about", from the several lines that nft writes for a terminal.
 std::string one_line(std::string_view text) {

@@ -1,4 +1,5 @@
 """Every kind of translation, shown by what arrives at the other end."""
+import json
 import signal
 
 from lib.network import LAN_VIRTUAL, SERVER, WAN_VIRTUAL
@@ -381,6 +382,9 @@ def test_refused_rules_leave_the_old_ones():
     bench.wait_gate("shut")
     bench.forget_flows()
     require(silent(bench.inside, SERVER, 7000), "the shut gate lets through")
+    told = json.loads(bench.natctl("show", "nat", "--json").stdout)
+    counted = bench.counter("shut")
+    require(told["counters"]["shut_packets"] == counted > 0, f"{counted} packets stopped, but told of are {told}")
     bench.master(2)
     require(ask(bench.inside, SERVER, 7000)[0] == WAN_VIRTUAL, "the old rule translates no more, once open again")
     bench.router.run(["nft", "delete", "table", "inet", "full"])
