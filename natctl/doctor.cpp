@@ -43,6 +43,7 @@ class Examination {
   void interfaces();
   void rules();
   void files();
+  void loose();
 
   const Config& config_;
   const Facts& facts_;
@@ -180,6 +181,13 @@ void Examination::files() {
             fmt::format("chmod 755 {}, or correct the file", path));
 }
 
+/// The guards of the table do the same for what NAT rules cover.
+void Examination::loose() {
+  if (config_.sync && !config_.nat)
+    want("net.netfilter.nf_conntrack_tcp_loose", 0, Weight::warning,
+         "in a failover a packet from the midst of a connection makes an entry that keeps the right one out");
+}
+
 std::vector<Finding> Examination::run() {
   forwarding();
   filters();
@@ -188,6 +196,7 @@ std::vector<Finding> Examination::run() {
   interfaces();
   rules();
   files();
+  loose();
   std::ranges::stable_sort(found_, {}, &Finding::weight);
   return std::move(found_);
 }
@@ -197,6 +206,7 @@ std::vector<Finding> Examination::run() {
 std::vector<std::string> wanted_sysctls(const Config& config) {
   std::vector<std::string> names{"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding",
                                  "net.netfilter.nf_conntrack_events", "net.netfilter.nf_conntrack_helper",
+                                 "net.netfilter.nf_conntrack_tcp_loose",
                                  "net.ipv4.neigh.default.gc_thresh3"};
   std::set<std::string> interfaces = vrrp_interfaces(config);
   interfaces.insert("all");

@@ -133,6 +133,18 @@ TEST_CASE("each other thing that makes a failover fail is found alone") {
   CHECK(found(facts, config) == Lines{expected});
 }
 
+TEST_CASE("connections that are picked up in the midst keep the right ones out, unless rules guard them") {
+  Facts facts = healthy();
+  common::Config config = test::article();
+  CHECK(found(facts, config) == Lines{});
+  config.nat.reset();
+  CHECK(found(facts, config) ==
+        Lines{"warning: net.netfilter.nf_conntrack_tcp_loose is 1: in a failover a packet from the midst of a "
+              "connection makes an entry that keeps the right one out"});
+  facts.sysctls["net.netfilter.nf_conntrack_tcp_loose"] = "0";
+  CHECK(found(facts, config) == Lines{});
+}
+
 TEST_CASE("errors come first, and what could not be read is not judged") {
   Facts facts = healthy();
   facts.sysctls["net.ipv4.conf.eth0.promote_secondaries"] = "0";
