@@ -9,6 +9,7 @@ namespace {
 using common::Time;
 
 constexpr std::uint8_t kTcp = 6, kGre = 47;
+constexpr std::uint8_t kTimeWait = 7, kClose = 8;  // enum tcp_conntrack
 /// Entries looked at in one poll of a walk: bounds its time when there is little to write.
 constexpr std::size_t kLookAt = 16384;
 
@@ -54,6 +55,7 @@ bool Commit::lacks(Slot slot, Time now) const {
 void Commit::stored(Slot slot, Difference difference, Time now) {
   Entry& e = store_[slot];
   if (difference != Difference::none) e.clear(entry::refused | entry::retried);
+  if (difference != Difference::none && !e.is(entry::in_kernel)) e.lease_until = later(seconds_of(now), kLease);
   if (e.is(entry::in_kernel) && difference == Difference::binding) e.set(entry::rebind);
   if (e.is(entry::in_kernel) && difference == Difference::state) e.set(entry::behind);
   if (writes_at_once(store_.group_of(e)) && lacks(slot, now)) store_.queue_write(slot);
@@ -128,6 +130,18 @@ void Commit::commit_all(Group& group) {
 // --- writing
 // ----------------------------------------------------------------------------------------------------------
 
+/// What is left for a connection that is closed: nothing of it comes any more, so that what the standby holds of it
+/// since then has been idle. (Others are renewed by packets of which nobody tells.) Given its full time anew at each
+/// takeover it would outlive all of them.
+std::uint32_t Commit::closed_timeout(const Entry& e, const Flow& flow, Time now) {
+  const bool closed =
+      flow.key.protocol == kTcp && flow.has_tcp && (flow.tcp.state == kTimeWait || flow.tcp.state == kClose);
+  if (!closed || (e.is(entry::in_kernel) && !e.is(entry::leased)) || e.lease_until < kLease) return flow.timeout;
+  const std::uint32_t since = e.lease_until - kLease, second = seconds_of(now);
+  const std::uint32_t idle = second > since ? second - since : 0;
+  return flow.timeout > idle ? flow.timeout - idle : std::min(flow.timeout, 1u);
+}
+
 /// A whole entry for the kernel; notes in the table what the kernel will have then.
 void Commit::fill(Slot slot, Time now, KernelWrite& out) {
   Entry& e = store_[slot];
@@ -142,6 +156,8 @@ void Commit::fill(Slot slot, Time now, KernelWrite& out) {
     out.flow.timeout = std::max(own, kTunnelTimeout);
   else if (standby)
     out.flow.timeout = std::max(own, kLease);
+  else
+    out.flow.timeout = closed_timeout(e, out.flow, now);
   if (out.flow.key.protocol == kTcp && out.flow.has_tcp) {
     out.flow.tcp.flags_original |= tcp_flags::be_liberal;
     out.flow.tcp.flags_reply |= tcp_flags::be_liberal;
@@ -149,7 +165,7 @@ void Commit::fill(Slot slot, Time now, KernelWrite& out) {
   store_.set_in_kernel(e, true);
   e.clear(entry::behind | entry::rebind | entry::retime | entry::leased);
   if (out.flow.key.protocol == kTcp) e.set(entry::liberal);
-  if (out.flow.timeout != own && !tunnel) e.set(entry::leased);
+  if (out.flow.timeout > own && !tunnel) e.set(entry::leased);
   e.lease_until = later(seconds_of(now), out.flow.timeout);
   e.seen = store_.dump_number;
 }

@@ -75,6 +75,7 @@ class Commit {
   void write(Slot slot, common::Time now, std::vector<KernelWrite>& out);
   void write_master_of(Slot slot, common::Time now, std::vector<KernelWrite>& out);
   void fill(Slot slot, common::Time now, KernelWrite& out);
+  static std::uint32_t closed_timeout(const Entry& e, const Flow& flow, common::Time now);
   void walk(common::Time now, std::size_t most, std::vector<KernelWrite>& out);
   void start_walk(Group& group);
   void renew_leases(common::Time now);

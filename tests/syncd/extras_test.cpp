@@ -93,3 +93,25 @@ TEST_CASE("an entry of GRE is given a day, for the kernel will not renew it") {
   CHECK(p.box[1].kernel.entries.at(tunnel.key).expires - p.now > 23h);
   CHECK(p.counter(1, "leases_renewed") == 0);
 }
+
+TEST_CASE("a connection that is closed does not begin its last two minutes anew at a takeover") {
+  const auto policy = GENERATE(CommitPolicy::continuous, CommitPolicy::on_takeover);
+  Pair p(policy);
+  p.start_both();
+  constexpr std::uint8_t kTimeWait = 7;
+  Flow closed = flow(1, 6, kTimeWait), live = flow(2);
+  closed.timeout = 120;
+  p.box[0].kernel.put(closed, p.now);
+  p.box[0].kernel.put(live, p.now);
+  p.run(50s);
+  p.kill(0);
+  p.run(300ms);
+  p.notify(1, common::Prepare{"MAIN-GW", {2, "R2"}, 1000});
+  p.run(20ms);
+  p.entered(1, common::GroupState::master, {2, "R2"});
+  p.run(3s);
+  const auto left = [&](const Flow& f) { return p.box[1].kernel.entries.at(f.key).expires - p.now; };
+  CHECK(left(closed) <= 71s);
+  CHECK(left(closed) >= 60s);
+  CHECK(left(live) > 431000s);
+}
