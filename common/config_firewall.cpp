@@ -48,12 +48,13 @@ void check_related(const FirewallRuleSet& set, const std::vector<Lonely>& lonely
 }
 
 void read_states(const Reader& reader, std::vector<ConnectionState>& states) {
+  using enum ConnectionState;
   for (const Setting& item : reader.list_or_one()) {
     ConnectionState state{};
-    const bool good = reader.item(item).choice<ConnectionState>(state, {{"new", ConnectionState::fresh},
-                                                                        {"established", ConnectionState::established},
-                                                                        {"related", ConnectionState::related},
-                                                                        {"invalid", ConnectionState::invalid}});
+    const bool good = reader.item(item).choice<ConnectionState>(state, {{to_string(fresh), fresh},
+                                                                        {to_string(established), established},
+                                                                        {to_string(related), related},
+                                                                        {to_string(invalid), invalid}});
     if (good && std::ranges::find(states, state) == states.end()) states.push_back(state);
   }
 }

@@ -102,6 +102,20 @@ std::vector<std::string_view> names_of(std::span<const Named> table) {
 
 }  // namespace
 
+std::string_view to_string(ConnectionState state) {
+  switch (state) {
+    case ConnectionState::fresh:
+      return "new";
+    case ConnectionState::established:
+      return "established";
+    case ConnectionState::related:
+      return "related";
+    case ConnectionState::invalid:
+      return "invalid";
+  }
+  return "invalid";
+}
+
 AddressRange AddressRange::of(const Prefix& network) {
   const IpAddress first = network.network();
   std::array<std::byte, 16> bytes{};

@@ -11,7 +11,8 @@
 
 namespace common {
 
-enum class ConnectionState { fresh, established, related, invalid };  ///< "new", "established", ...
+enum class ConnectionState { fresh, established, related, invalid };
+std::string_view to_string(ConnectionState state);  ///< as the file and nft call it: "new", "established", ...
 
 /// Addresses of one family, first to last, both included.
 struct AddressRange {

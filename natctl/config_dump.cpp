@@ -34,20 +34,6 @@ void add_interfaces(Json& into, const char* key, const common::InterfaceSet& set
   into[key] = std::move(out);
 }
 
-std::string state_word(common::ConnectionState state) {
-  switch (state) {
-    case common::ConnectionState::fresh:
-      return "new";
-    case common::ConnectionState::established:
-      return "established";
-    case common::ConnectionState::related:
-      return "related";
-    case common::ConnectionState::invalid:
-      return "invalid";
-  }
-  return "";
-}
-
 std::string action_word(common::FirewallAction action) {
   switch (action) {
     case common::FirewallAction::accept:
@@ -107,7 +93,7 @@ void add_match(Json& into, const common::TrafficMatch& match) {
   if (!protocols.empty()) into["protocol"] = std::move(protocols);
   add_set(into, "source_ports", match.source_ports);
   add_set(into, "destination_ports", match.destination_ports);
-  if (!match.states.empty()) into["state"] = list_of(match.states, state_word);
+  if (!match.states.empty()) into["state"] = list_of(match.states, [](auto state) { return common::to_string(state); });
   if (!match.icmp_types.empty()) into["icmp_types"] = match.icmp_types;
   if (match.icmp_code) into["icmp_code"] = *match.icmp_code;
   Json flags = Json::array();

@@ -35,20 +35,6 @@ std::string values(const List& list) {
   return list.size() == 1 ? fmt::format("{}", list.front()) : fmt::format("{{ {} }}", fmt::join(list, ", "));
 }
 
-std::string_view state_text(common::ConnectionState state) {
-  switch (state) {
-    case common::ConnectionState::fresh:
-      return "new";
-    case common::ConnectionState::established:
-      return "established";
-    case common::ConnectionState::related:
-      return "related";
-    case common::ConnectionState::invalid:
-      return "invalid";
-  }
-  return "invalid";
-}
-
 void append(std::string& text, const std::string& part) {
   if (part.empty()) return;
   if (!text.empty()) text += ' ';
@@ -128,7 +114,7 @@ std::string flags_text(const common::TcpFlags& flags) {
 std::string states_text(const std::vector<common::ConnectionState>& given) {
   if (given.empty()) return {};
   std::vector<std::string_view> states;
-  for (const auto state : given) states.push_back(state_text(state));
+  for (const auto state : given) states.push_back(to_string(state));
   return "ct state " + values(states);
 }
 
