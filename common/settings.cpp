@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <sstream>
+#include <unordered_map>
 
 #include "common/bytes.hpp"
 
@@ -73,6 +74,7 @@ class TreeBuilder : public YAML::EventHandler {
     std::string key;
     Position key_at;
     bool has_key = false;
+    std::unordered_map<std::string, int> lines = {};  ///< of the keys so far: a map may hold ten thousand rules
   };
 
   Setting make(Setting::Kind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
@@ -107,9 +109,10 @@ class TreeBuilder : public YAML::EventHandler {
       parent.has_key = false;
       if (setting.is(Setting::Kind::null))
         setting.at = parent.key_at;  // the parser notices only at the next key
-      if (const SettingEntry* first = parent.setting.find(parent.key)) {
-        out_.error(parent.key_at, fmt::format("duplicate key {}, first given in line {}", quoted(parent.key),
-                                              first->at.line));
+      const auto [first, fresh] = parent.lines.try_emplace(parent.key, parent.key_at.line);
+      if (!fresh) {
+        out_.error(parent.key_at,
+                   fmt::format("duplicate key {}, first given in line {}", quoted(parent.key), first->second));
         return;
       }
       parent.setting.entries.push_back({std::move(parent.key), parent.key_at, std::move(setting)});

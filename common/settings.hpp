@@ -10,9 +10,9 @@
 
 namespace common {
 
-/// Longer texts are refused: a pair of routers needs a few kilobytes, and comparing keys takes time by the
-/// square.
-inline constexpr std::size_t kSettingsMaxSize = 256 << 10;
+/// Longer texts are refused: a pair of routers needs a few kilobytes, 10,000 rules take one megabyte, and what is
+/// longer is some other file.
+inline constexpr std::size_t kSettingsMaxSize = 4 << 20;
 
 struct SettingEntry;
 

@@ -31,7 +31,7 @@ TEST_CASE("what is no YAML, or the wrong kind of it, is said in one line") {
       {"word", {"f:1:1: error: expected keys with values, such as `version: 1`"}},
       {"a: b: c\n", {"f:1:5: error: not valid YAML: illegal map value"}},
       {std::string(600, '['), {"f:1:1: error: maps and lists are nested too deeply"}},
-      {std::string(300000, ' '), {"f:1:1: error: the file is longer than 262144 bytes"}},
+      {std::string((4 << 20) + 1, ' '), {"f:1:1: error: the file is longer than 4194304 bytes"}},
       {kHead + kGroup + "---\nb: 1\n",
        {"f:10:1: error: a second document begins here; the file must hold only one"}},
       {kHead + kGroup + "}\n", {"f:10:1: error: not valid YAML: illegal flow end"}},
