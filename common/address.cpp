@@ -86,8 +86,7 @@ std::optional<Prefix> Prefix::parse(std::string_view text) {
   const auto address = IpAddress::parse(text.substr(0, slash));
   if (!address) return std::nullopt;
   unsigned length = address->is_v4() ? 32 : 128;
-  if (slash != std::string_view::npos && !parse_number(text.substr(slash + 1), length, 10, length))
-    return std::nullopt;
+  if (slash != std::string_view::npos && !parse_number(text.substr(slash + 1), length, 10, length)) return std::nullopt;
   return Prefix{*address, static_cast<std::uint8_t>(length)};
 }
 

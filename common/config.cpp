@@ -141,8 +141,7 @@ LoadedConfig parse_config(std::string_view text, std::string_view file, std::str
     Draft draft;
     read_all(tree, draft, out);
     const std::vector<std::string_view> names = draft.node_names();
-    if (std::ranges::find(names, node) == names.end())
-      loaded.unknown_node_choices.assign(names.begin(), names.end());
+    if (std::ranges::find(names, node) == names.end()) loaded.unknown_node_choices.assign(names.begin(), names.end());
     if (!out.failed() && loaded.unknown_node_choices.empty()) {
       loaded.config = resolve(draft, node);
       loaded.config->digest = digest_of(tree);
@@ -153,8 +152,8 @@ LoadedConfig parse_config(std::string_view text, std::string_view file, std::str
 }
 
 std::string Diagnostic::to_string() const {
-  return fmt::format("{}:{}:{}: {}: {}", file, at.line, at.column,
-                     severity == Severity::error ? "error" : "warning", text);
+  return fmt::format("{}:{}:{}: {}: {}", file, at.line, at.column, severity == Severity::error ? "error" : "warning",
+                     text);
 }
 
 const GroupConfig* Config::group(std::string_view name) const {

@@ -66,13 +66,13 @@ struct TrackConfig {
   };
   std::string name;
   Kind kind = Kind::interface;
-  std::string target;          ///< interface on this node; absolute path; name of a process
-  std::optional<int> weight;   ///< taken off the priority while it fails; none: the group is in fault then
-  Duration interval = 1s;      ///< between two looks; an interface tells by itself
-  Duration timeout = 1s;       ///< of a script
-  int rise = 1, fall = 1;      ///< so many looks in a row that it is well again, or fails
+  std::string target;         ///< interface on this node; absolute path; name of a process
+  std::optional<int> weight;  ///< taken off the priority while it fails; none: the group is in fault then
+  Duration interval = 1s;     ///< between two looks; an interface tells by itself
+  Duration timeout = 1s;      ///< of a script
+  int rise = 1, fall = 1;     ///< so many looks in a row that it is well again, or fails
   std::optional<std::vector<std::string>> arguments;  ///< of a script; none: the names of the group and of this
-  std::string user;            ///< of a script; empty: the daemon's own
+  std::string user;                                   ///< of a script; empty: the daemon's own
   bool operator==(const TrackConfig&) const = default;
 };
 
@@ -102,8 +102,8 @@ struct RouteConfig {
 
 struct InstanceConfig {
   std::string name;
-  std::string interface;  ///< on this node
-  std::uint8_t vrid = 0;  ///< 1..255
+  std::string interface;                  ///< on this node
+  std::uint8_t vrid = 0;                  ///< 1..255
   std::vector<Prefix> virtual_addresses;  ///< of one family; the first of IPv6 is link-local
   Checksum checksum = Checksum::automatic;
   VrrpVersion version = VrrpVersion::v3;
@@ -146,12 +146,12 @@ struct GroupConfig {
   Duration gate_timeout = 5s;
   Duration heal_hold = 1s;
   Duration witness_hold = 3s;
-  Duration address_lifetime = 2s;   ///< whole seconds, as the kernel counts; renewed eight times as often
+  Duration address_lifetime = 2s;  ///< whole seconds, as the kernel counts; renewed eight times as often
   GarpConfig garp;
   std::vector<InstanceConfig> instances;  ///< in the order of the file
   std::vector<TrackConfig> tracks;
   Duration link_down_delay = 0s, link_up_delay = 0s;  ///< so long must a carrier be lost, or back, to count
-  std::vector<Prefix> protects;           ///< several groups only: the inner networks of this group
+  std::vector<Prefix> protects;                       ///< several groups only: the inner networks of this group
   HooksConfig hooks;
 
   int priority_of(const InstanceConfig& instance) const { return instance.priority.value_or(priority); }
@@ -230,7 +230,7 @@ struct FirewallRuleSet {
   std::string name;
   std::vector<FirewallInterface> interfaces;
   FirewallAction default_action = FirewallAction::drop;
-  std::vector<FirewallRule> rules;  ///< by number, without those that are switched off
+  std::vector<FirewallRule> rules;    ///< by number, without those that are switched off
   std::optional<Family> family = {};  ///< none: both
   bool log_default = false;
   /// The rules apply to adverts, to the sync link and to neighbour discovery, too, which pass by default.

@@ -20,11 +20,10 @@ void check_groups_differ(const Draft& draft, Diagnostics& out) {
   for (auto one = draft.protects.begin(); one != draft.protects.end(); ++one)
     for (auto other = draft.protects.begin(); other != one; ++other)
       if (one->group != other->group && overlap(one->network, other->network))
-        out.error(
-            one->at,
-            fmt::format("vrrp.groups.{}.protects: {} overlaps with {} of group {}; a connection must belong "
-                        "to one group",
-                        one->group, one->network.to_string(), other->network.to_string(), other->group));
+        out.error(one->at,
+                  fmt::format("vrrp.groups.{}.protects: {} overlaps with {} of group {}; a connection must belong "
+                              "to one group",
+                              one->group, one->network.to_string(), other->network.to_string(), other->group));
   if (!draft.config.sync && !draft.config.nat) return;
   for (const GroupConfig& group : draft.config.vrrp->groups)
     if (group.protects.empty())
@@ -76,8 +75,8 @@ void check_interfaces(const Draft& draft, Diagnostics& out) {
       const std::string_view guess = closest(use.name, {unused.begin(), unused.end()});
       if (guess.empty()) continue;
       suggested.insert(guess);
-      out.error(use.at, fmt::format("nodes.{}.interfaces has no {}; did you mean {}?", node.name,
-                                    quoted(use.name), quoted(guess)));
+      out.error(use.at, fmt::format("nodes.{}.interfaces has no {}; did you mean {}?", node.name, quoted(use.name),
+                                    quoted(guess)));
     }
     for (const std::string_view name : unused)
       if (!suggested.contains(name))
@@ -89,8 +88,8 @@ void check_interfaces(const Draft& draft, Diagnostics& out) {
       if (node.interfaces.contains(use.name)) continue;
       for (const auto& [name, own] : node.interfaces)
         if (own == use.name && used.contains(name))
-          out.error(use.at, fmt::format("on node {} {} is the interface of {} already", node.name,
-                                        quoted(use.name), quoted(name)));
+          out.error(use.at, fmt::format("on node {} {} is the interface of {} already", node.name, quoted(use.name),
+                                        quoted(name)));
     }
 }
 
@@ -113,10 +112,9 @@ void check_link_names(const Draft& draft, const NodeConfig& node, Diagnostics& o
   if (node.sync_addresses.empty() && draft.sync_address_given.contains(node.name)) return;
   for (const std::string_view link : links)
     if (!node.sync_addresses.contains(std::string(link)))
-      out.error(
-          at, fmt::format("nodes.{}: {} is missing, the address of this node on the sync link {}", node.name,
-                          links.size() == 1 ? "'sync_address'" : "'sync_addresses." + std::string(link) + "'",
-                          link));
+      out.error(at,
+                fmt::format("nodes.{}: {} is missing, the address of this node on the sync link {}", node.name,
+                            links.size() == 1 ? "'sync_address'" : "'sync_addresses." + std::string(link) + "'", link));
 }
 
 void check_links(const Draft& draft, Diagnostics& out) {
@@ -126,20 +124,18 @@ void check_links(const Draft& draft, Diagnostics& out) {
   for (const NodeConfig& node : nodes) check_link_names(draft, node, out);
   if (nodes.size() != 2) return;
   const auto address_of = [&](const NodeConfig& node, const std::string& link) -> std::optional<IpAddress> {
-    if (const auto only = draft.sync_address.find(node.name); only != draft.sync_address.end())
-      return only->second;
+    if (const auto only = draft.sync_address.find(node.name); only != draft.sync_address.end()) return only->second;
     const auto found = node.sync_addresses.find(link);
     return found == node.sync_addresses.end() ? std::nullopt : std::optional(found->second);
   };
   for (const Draft::LinkUse& link : draft.links) {
-    const std::optional<IpAddress> a = address_of(nodes[0], link.interface),
-                                   b = address_of(nodes[1], link.interface);
+    const std::optional<IpAddress> a = address_of(nodes[0], link.interface), b = address_of(nodes[1], link.interface);
     if (!a || !b) continue;
     if (*a == *b)
       out.error(link.at, fmt::format("sync.links: both nodes have {} on {}", a->to_string(), link.interface));
     if (a->family() != b->family())
-      out.error(link.at, fmt::format("sync.links: the addresses on {} are not of one family, IPv4 or IPv6",
-                                     link.interface));
+      out.error(link.at,
+                fmt::format("sync.links: the addresses on {} are not of one family, IPv4 or IPv6", link.interface));
   }
 }
 

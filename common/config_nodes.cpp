@@ -14,8 +14,7 @@ constexpr std::size_t kMostNodes = 2;
 void read_sync_addresses(Section& section, Draft& draft, NodeConfig& node) {
   if (section.has("sync_address") && section.has("sync_addresses"))
     section.out().error(section.at(), section.name() + ": give either sync_address or sync_addresses");
-  if (section.has("sync_address") || section.has("sync_addresses"))
-    draft.sync_address_given.insert(node.name);
+  if (section.has("sync_address") || section.has("sync_addresses")) draft.sync_address_given.insert(node.name);
   section.with("sync_address", [&](const Reader& r) {
     IpAddress address;
     if (r.address(address)) draft.sync_address[node.name] = address;
@@ -34,8 +33,7 @@ void read_interfaces(const Reader& reader, NodeConfig& node) {
     std::string own;
     if (!value.interface_name(own)) continue;
     for (const auto& [name, other] : node.interfaces)
-      if (other == own)
-        value.error(fmt::format("{} is the interface of {} already", quoted(own), quoted(name)));
+      if (other == own) value.error(fmt::format("{} is the interface of {} already", quoted(own), quoted(name)));
     node.interfaces[entry.key] = own;
   }
 }

@@ -23,9 +23,9 @@ struct Draft {
   std::map<std::string, Priorities> group_priorities;
   using InstanceName = std::pair<std::string, std::string>;  ///< of the group, and its own
   std::map<InstanceName, Priorities> instance_priorities;
-  std::map<InstanceName, std::map<std::string, IpAddress>> unicast;    ///< by node
-  std::map<std::string, IpAddress> sync_address;                       ///< by node; for the only link
-  std::set<std::string> sync_address_given;  ///< nodes that have the key, right or wrong
+  std::map<InstanceName, std::map<std::string, IpAddress>> unicast;  ///< by node
+  std::map<std::string, IpAddress> sync_address;                     ///< by node; for the only link
+  std::set<std::string> sync_address_given;                          ///< nodes that have the key, right or wrong
   struct InterfaceUse {
     std::string name;
     Position at;
@@ -71,7 +71,7 @@ Config resolve(const Draft& draft, std::string_view node);
 struct SeenInstances {
   std::map<std::string, Position> devices;                                      ///< interfaces with a virtual MAC
   std::map<std::tuple<std::uint32_t, Prefix, std::uint32_t>, Position> routes;  ///< table, destination, metric
-  std::map<std::tuple<std::string, int, Family>, Position> vrids;   ///< interface, VRID, family
+  std::map<std::tuple<std::string, int, Family>, Position> vrids;               ///< interface, VRID, family
   std::map<std::pair<std::string, IpAddress>, Position> addresses;  ///< interface (only of link-local ones), address
 };
 void read_instances(const Reader& reader, Draft& draft, GroupConfig& group, SeenInstances& seen);

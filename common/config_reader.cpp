@@ -63,8 +63,7 @@ std::optional<Duration> parse_duration(std::string_view text) {
     return std::nullopt;
   const std::string_view whole = number.substr(0, number.find('.'));
   const std::string_view fraction = whole.size() == number.size() ? "" : number.substr(whole.size() + 1);
-  if (whole.size() > kDigits || fraction.size() > kDigits || fraction.find('.') != fraction.npos)
-    return std::nullopt;
+  if (whole.size() > kDigits || fraction.size() > kDigits || fraction.find('.') != fraction.npos) return std::nullopt;
   std::int64_t result = 0;
   for (const char c : whole) result = result * 10 + (c - '0');
   result *= unit->nanoseconds;
@@ -137,9 +136,8 @@ bool Reader::address(IpAddress& into) const {
   if (!text(word)) return false;
   const std::optional<IpAddress> parsed = IpAddress::parse(word);
   if (!parsed) {
-    error(Prefix::parse(word)
-              ? fmt::format("expected an address without a prefix length, found {}", quoted(word))
-              : fmt::format("{} is not an IP address", quoted(word)));
+    error(Prefix::parse(word) ? fmt::format("expected an address without a prefix length, found {}", quoted(word))
+                              : fmt::format("{} is not an IP address", quoted(word)));
     return false;
   }
   into = *parsed;
@@ -206,8 +204,7 @@ bool Reader::is_name(std::string_view text) {
   constexpr std::size_t kLongest = 63;  // a host name's label, which node names usually are
   return !text.empty() && text.size() <= kLongest && text.front() != '-' && text.front() != '.' &&
          std::ranges::all_of(text, [](char c) {
-           return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' ||
-                  c == '.';
+           return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
          });
 }
 
@@ -239,9 +236,8 @@ std::span<const SettingEntry> Reader::filled_map(std::string_view otherwise) con
 
 void Reader::check_name(const SettingEntry& entry, std::string_view what, Diagnostics& out) {
   if (!is_name(entry.key))
-    out.error(entry.at,
-              fmt::format("{} cannot be the name of {}; use at most 63 letters, digits, '-', '_' and '.'",
-                          quoted(entry.key), what));
+    out.error(entry.at, fmt::format("{} cannot be the name of {}; use at most 63 letters, digits, '-', '_' and '.'",
+                                    quoted(entry.key), what));
 }
 
 void Reader::wrong_word(std::string_view word, const std::vector<std::string_view>& known) const {
@@ -252,8 +248,7 @@ void Reader::wrong_word(std::string_view word, const std::vector<std::string_vie
 Section::Section(const Setting& map, std::string name, Diagnostics& out)
     : map_(map), name_(std::move(name)), out_(out) {
   if (map.is(Setting::Kind::map) || map.is(Setting::Kind::null)) return;
-  out_.error(map.at,
-             fmt::format("{}expected a map, found {}", name_.empty() ? "" : name_ + ": ", kind_of(map)));
+  out_.error(map.at, fmt::format("{}expected a map, found {}", name_.empty() ? "" : name_ + ": ", kind_of(map)));
 }
 
 const Setting* Section::find(std::string_view key) {
@@ -285,8 +280,8 @@ void Section::finish() {
     std::string hint = did_you_mean(entry.key, missing);
     if (hint.empty()) hint = did_you_mean(entry.key, known_);
     if (hint.empty()) hint = fmt::format("; known keys: {}", fmt::join(known_, ", "));
-    out_.error(entry.at, fmt::format("unknown key {}{}{}", quoted(entry.key),
-                                     name_.empty() ? "" : " in " + name_, hint));
+    out_.error(entry.at,
+               fmt::format("unknown key {}{}{}", quoted(entry.key), name_.empty() ? "" : " in " + name_, hint));
   }
 }
 

@@ -63,9 +63,7 @@ struct Reader {
   /// The same, and a mistake with this text when there are none.
   std::span<const SettingEntry> filled_map(std::string_view otherwise) const;
   Reader item(const Setting& of_list) const { return {of_list, name, out}; }
-  Reader entry(const SettingEntry& of_map) const {
-    return {of_map.value, name + "." + printable(of_map.key), out};
-  }
+  Reader entry(const SettingEntry& of_map) const { return {of_map.value, name + "." + printable(of_map.key), out}; }
 
   void error(std::string text) const { out.error(value.at, name + ": " + std::move(text)); }
   void warning(std::string text) const { out.warning(value.at, name + ": " + std::move(text)); }

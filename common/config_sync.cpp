@@ -72,8 +72,8 @@ void read_sync(Section& root, Draft& draft) {
     sync.port = static_cast<std::uint16_t>(port);
     read_security(section, sync);
     section.with("commit", [&](const Reader& each) {
-      each.choice<CommitPolicy>(sync.commit, {{"continuous", CommitPolicy::continuous},
-                                              {"on-takeover", CommitPolicy::on_takeover}});
+      each.choice<CommitPolicy>(sync.commit,
+                                {{"continuous", CommitPolicy::continuous}, {"on-takeover", CommitPolicy::on_takeover}});
     });
     section.finish();
     if (!root.has("vrrp"))

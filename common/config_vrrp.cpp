@@ -20,8 +20,7 @@ void read_preempt_without_sync(const Reader& reader, GroupConfig& group) {
     return;
   }
   if (reader.value.is(Setting::Kind::scalar) && !parse_duration(reader.value.text)) {
-    reader.error(
-        fmt::format("expected never or a duration such as 60s, found {}", quoted(reader.value.text)));
+    reader.error(fmt::format("expected never or a duration such as 60s, found {}", quoted(reader.value.text)));
     return;
   }
   if (reader.duration(group.preempt_without_sync_after, 0s, kLongestWait))
@@ -40,18 +39,16 @@ void read_timing(Section& section, GroupConfig& group) {
   section.duration("witness_hold", group.witness_hold, 0s, kLongestWait);
   section.with("address_lifetime", [&](const Reader& r) {
     if (r.duration(group.address_lifetime, 1s, 60s) && group.address_lifetime % 1s != 0s)
-      r.error(
-          fmt::format("{} is not in whole seconds, the kernel's unit of lifetimes", printable(r.value.text)));
+      r.error(fmt::format("{} is not in whole seconds, the kernel's unit of lifetimes", printable(r.value.text)));
   });
   section.duration("link_up_delay", group.link_up_delay, 0s, kLongestWait);
   // A router that does not believe that its carrier is lost hears nothing meanwhile, and must not take that for the
   // master's death.
   section.duration("link_down_delay", group.link_down_delay, 0s, 2 * group.advertise_interval);
   if (group.gate_timeout < group.prepare_timeout)
-    section.out().error(
-        section.at(),
-        fmt::format("{}: gate_timeout ({}) is shorter than prepare_timeout ({})", section.name(),
-                    to_string(group.gate_timeout), to_string(group.prepare_timeout)));
+    section.out().error(section.at(),
+                        fmt::format("{}: gate_timeout ({}) is shorter than prepare_timeout ({})", section.name(),
+                                    to_string(group.gate_timeout), to_string(group.prepare_timeout)));
 }
 
 void read_group(const SettingEntry& entry, const std::string& parent, Draft& draft, SeenInstances& seen,

@@ -275,9 +275,7 @@ class Reader {
       error_ = "field \"" + path_ + name + "\" is missing";
   }
 
-  void wrong(const std::string& path, const char* wanted) {
-    error_ = "field \"" + path + "\" is not " + wanted;
-  }
+  void wrong(const std::string& path, const char* wanted) { error_ = "field \"" + path + "\" is not " + wanted; }
 
   void read(const nlohmann::json& from, const std::string& path, bool& value) {
     if (!from.is_boolean()) return wrong(path, "true or false");
@@ -299,8 +297,7 @@ class Reader {
     const bool fits = from.is_number_unsigned()  ? std::in_range<T>(from.get<std::uint64_t>())
                       : from.is_number_integer() ? std::in_range<T>(from.get<std::int64_t>())
                                                  : false;
-    if (!fits)
-      return wrong(path, std::is_signed_v<T> ? "an integer in range" : "an integer of 0 or more in range");
+    if (!fits) return wrong(path, std::is_signed_v<T> ? "an integer in range" : "an integer of 0 or more in range");
     value = from.get<T>();
   }
   template <typename T>

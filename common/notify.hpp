@@ -35,12 +35,7 @@ enum class Phase : std::uint8_t {
   leaving,       ///< master that goes down without being asked by the peer: gate shut, draining
   yielded,       ///< has left; the peer holds everything of this term and may claim at once
 };
-enum class OpenReason : std::uint8_t {
-  ready,
-  late_ready,
-  deadline,
-  aborted
-};  ///< aborted: a handover was called off
+enum class OpenReason : std::uint8_t { ready, late_ready, deadline, aborted };  ///< aborted: a handover was called off
 enum class LinkState : std::uint8_t {
   none,
   down,
@@ -54,13 +49,11 @@ struct GroupReport {
   std::string group;
   GroupState state = GroupState::initialize;
   Phase phase = Phase::idle;
-  Term term;  ///< the newest that this node knows of
-  bool complete =
-      false;  ///< holds all connections of that term: is its master, or a replica with nothing missing
-  bool held = false;  ///< switched over by an operator: does not want the group back until released
-  bool by_operator =
-      false;         ///< with phase requesting: an operator asked for it here, so the old master becomes held
-  int priority = 0;  ///< effective
+  Term term;                 ///< the newest that this node knows of
+  bool complete = false;     ///< holds all connections of that term: is its master, or a replica with nothing missing
+  bool held = false;         ///< switched over by an operator: does not want the group back until released
+  bool by_operator = false;  ///< with phase requesting: an operator asked for it here, so the old master becomes held
+  int priority = 0;          ///< effective
   /// As master, and filled in by syncd: connections that the peer had not acknowledged when the sync link was lost, or
   /// that were made since; and how often since then a packet made the kernel say something. See stays().
   std::uint64_t made_apart = 0, served_apart = 0;
@@ -83,8 +76,7 @@ struct Hello {
     Term term;
     bool operator==(const Seen&) const = default;
   };
-  std::vector<Seen>
-      terms;  ///< the newest terms that this participant knows: a restarted vrrpd learns them from here
+  std::vector<Seen> terms;  ///< the newest terms that this participant knows: a restarted vrrpd learns them from here
   bool operator==(const Hello&) const = default;
 };
 /// Answer to Prepare. ok: a dump of the kernel would lack nothing that the peer had acknowledged (syncd);

@@ -107,8 +107,7 @@ class TreeBuilder : public YAML::EventHandler {
       parent.has_key = true;
     } else {
       parent.has_key = false;
-      if (setting.is(Setting::Kind::null))
-        setting.at = parent.key_at;  // the parser notices only at the next key
+      if (setting.is(Setting::Kind::null)) setting.at = parent.key_at;  // the parser notices only at the next key
       const auto [first, fresh] = parent.lines.try_emplace(parent.key, parent.key_at.line);
       if (!fresh) {
         out_.error(parent.key_at,
@@ -162,8 +161,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     row[0] = i;
     for (std::size_t j = 1; j <= b.size(); ++j) {
       row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] == b[j - 1] ? 0u : 1u)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-        row[j] = std::min(row[j], before[j - 2] + 1);
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) row[j] = std::min(row[j], before[j - 2] + 1);
     }
     std::swap(before, last);
     std::swap(last, row);
@@ -226,8 +224,8 @@ std::string digest_of(const Setting& root) {
   std::string canonical;
   write_canonical(root, canonical);
   unsigned char hash[kDigestBytes];
-  crypto_generichash(hash, sizeof hash, reinterpret_cast<const unsigned char*>(canonical.data()),
-                     canonical.size(), nullptr, 0);
+  crypto_generichash(hash, sizeof hash, reinterpret_cast<const unsigned char*>(canonical.data()), canonical.size(),
+                     nullptr, 0);
   std::string hex;
   for (const unsigned char byte : hash) hex += fmt::format("{:02x}", byte);
   return hex;

@@ -29,6 +29,8 @@ constexpr Deadline earliest(Deadline a, Deadline b) {
   return *a < *b ? a : b;
 }
 
-constexpr double milliseconds(Duration d) { return std::chrono::duration<double, std::milli>(d).count(); }
+constexpr double milliseconds(Duration d) {
+  return std::chrono::duration<double, std::milli>(d).count();
+}
 
 }  // namespace common

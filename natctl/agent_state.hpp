@@ -88,7 +88,7 @@ struct Agent::State {
   bool whole = true;     ///< everything must be written anew
   bool refused = false;  ///< the kernel has refused that; what stands is an older table, with gates that go on working
   bool switch_refused = false;  ///< and one of those gates, too
-  bool cleared = false;  ///< by an operator: no table until told otherwise
+  bool cleared = false;         ///< by an operator: no table until told otherwise
   std::optional<Time> retry_at;
   common::Duration retry_after = kRetryFirst;
   std::optional<Time> restored_at;

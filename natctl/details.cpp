@@ -19,8 +19,7 @@ std::string shown(const Json& value) {
   if (value.is_array()) {
     for (const Json& item : value) out += (out.empty() ? "" : "; ") + shown(item);
   } else if (value.is_object()) {
-    for (const auto& [name, item] : value.items())
-      out += (out.empty() ? "" : ", ") + name + " " + shown(item);
+    for (const auto& [name, item] : value.items()) out += (out.empty() ? "" : ", ") + name + " " + shown(item);
   } else {
     return dump(value, -1);
   }
@@ -51,8 +50,7 @@ bool is_list_of_objects(const Json& value) {
 std::string field_lines(const Json& object, std::string_view indentation) {
   std::string out;
   for (const auto& [name, value] : object.items()) {
-    if (name == "name" || name == "counters" || name == "transitions" || name == "instances" ||
-        name == "groups")
+    if (name == "name" || name == "counters" || name == "transitions" || name == "instances" || name == "groups")
       continue;
     if (is_list_of_objects(value)) {
       out += fmt::format("{}{}\n", indentation, name);
@@ -103,8 +101,8 @@ std::string event_list(const std::string& body) {
   for (const Json& group : array_of(json, "groups"))
     for (const Json& event : array_of(group, "transitions")) {
       out += fmt::format("{}  {}  {} -> {}  term {:.0f}  {}\n", text_of(event, "at"), text_of(group, "name"),
-                         text_of(event, "from"), text_of(event, "to"),
-                         number_of(field(event, "term"), "counter"), text_of(event, "cause"));
+                         text_of(event, "from"), text_of(event, "to"), number_of(field(event, "term"), "counter"),
+                         text_of(event, "cause"));
       for (const Json& point : array_of(event, "timeline"))
         out += fmt::format("    +{:9.3f} ms  {}\n", number_of(point, "after_ms"), text_of(point, "what"));
     }

@@ -204,8 +204,10 @@ std::vector<Finding> Examination::run() {
 }  // namespace
 
 std::vector<std::string> wanted_sysctls(const Config& config) {
-  std::vector<std::string> names{"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding",
-                                 "net.netfilter.nf_conntrack_events", "net.netfilter.nf_conntrack_helper",
+  std::vector<std::string> names{"net.ipv4.ip_forward",
+                                 "net.ipv6.conf.all.forwarding",
+                                 "net.netfilter.nf_conntrack_events",
+                                 "net.netfilter.nf_conntrack_helper",
                                  "net.netfilter.nf_conntrack_tcp_loose",
                                  "net.ipv4.neigh.default.gc_thresh3"};
   std::set<std::string> interfaces = vrrp_interfaces(config);

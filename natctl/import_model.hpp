@@ -96,7 +96,7 @@ struct Router {
   std::string gateway;
   std::vector<InterfaceAddress> addresses;
   std::vector<Instance> instances;
-  std::vector<std::pair<std::string, Hook>> group_hooks;  ///< by group
+  std::vector<std::pair<std::string, Hook>> group_hooks;    ///< by group
   std::vector<std::pair<std::string, Track>> group_tracks;  ///< likewise
   std::vector<SyncLinkModel> links;
   std::vector<std::string> sync_groups;

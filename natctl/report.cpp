@@ -19,8 +19,7 @@ constexpr const char* kRestartDue =
     "(systemctl restart steadynat-vrrpd)";
 
 void add(Reasons& reasons, std::string reason) {
-  if (!reason.empty() && std::ranges::find(reasons, reason) == reasons.end())
-    reasons.push_back(std::move(reason));
+  if (!reason.empty() && std::ranges::find(reasons, reason) == reasons.end()) reasons.push_back(std::move(reason));
 }
 
 /// What the three said, as far as it could be read.
@@ -39,29 +38,25 @@ Parts parts_of(const Answers& answers) {
   const std::string link = text_of(parts.vrrpd, "link");
   const bool gated = std::ranges::any_of(array_of(parts.vrrpd, "groups"),
                                          [](const Json& group) { return !text_of(group, "gate").empty(); });
-  parts.sync_expected = answers.syncd_expected.value_or(
-      !parts.syncd.is_null() || (!link.empty() && link != "none") || flag_of(parts.vrrpd, "syncd_connected"));
-  parts.agent_expected = answers.agent_expected.value_or(!parts.agent.is_null() || gated ||
-                                                         flag_of(parts.vrrpd, "agent_connected"));
+  parts.sync_expected = answers.syncd_expected.value_or(!parts.syncd.is_null() || (!link.empty() && link != "none") ||
+                                                        flag_of(parts.vrrpd, "syncd_connected"));
+  parts.agent_expected =
+      answers.agent_expected.value_or(!parts.agent.is_null() || gated || flag_of(parts.vrrpd, "agent_connected"));
   return parts;
 }
 
-void check_answered(const Answer& answer, const Json& body, bool expected, std::string_view daemon,
-                    Reasons& reasons) {
+void check_answered(const Answer& answer, const Json& body, bool expected, std::string_view daemon, Reasons& reasons) {
   if (!body.is_null() || !expected) return;
   if (answer.body) {
     add(reasons,
-        fmt::format("{} answers with something that is no status; are all programs of the same release?",
-                    daemon));
+        fmt::format("{} answers with something that is no status; are all programs of the same release?", daemon));
   } else {
-    add(reasons,
-        fmt::format("{} does not answer{}", daemon, answer.error.empty() ? "" : ": " + answer.error));
+    add(reasons, fmt::format("{} does not answer{}", daemon, answer.error.empty() ? "" : ": " + answer.error));
   }
 }
 
 void check_group(const Json& group, const Parts& parts, Reasons& reasons) {
-  const std::string name = text_of(group, "name"), state = text_of(group, "state"),
-                    phase = text_of(group, "phase");
+  const std::string name = text_of(group, "name"), state = text_of(group, "state"), phase = text_of(group, "phase");
   const std::size_t before = reasons.size();
   for (const Json& reason : array_of(group, "reasons"))
     if (reason.is_string()) add(reasons, fmt::format("{}: {}", name, reason.get<std::string>()));
@@ -69,15 +64,14 @@ void check_group(const Json& group, const Parts& parts, Reasons& reasons) {
   if (!explained && state == "fault") add(reasons, name + ": is in fault");
   if (!explained && state != "master" && state != "backup" && state != "fault")
     add(reasons, name + ": has not started yet");
-  if (!explained && phase != "idle")
-    add(reasons, fmt::format("{}: a change of state is under way ({})", name, phase));
+  if (!explained && phase != "idle") add(reasons, fmt::format("{}: a change of state is under way ({})", name, phase));
   const Json& gate = field(field(parts.agent, "gates_open"), name);
   if (!gate.is_boolean() || state == "fault") return;
   const std::string why = text_of(field(parts.agent, "causes"), name);
   const std::string cause = why.empty() ? "" : " (" + why + ")";
   if (state == "master" && !gate.get<bool>())
-    add(reasons, fmt::format("{}: nothing is forwarded: the gate is shut although this router is master{}",
-                             name, cause));
+    add(reasons,
+        fmt::format("{}: nothing is forwarded: the gate is shut although this router is master{}", name, cause));
   if (state == "backup" && gate.get<bool>())
     add(reasons, fmt::format("{}: the gate is open although this router is backup{}", name, cause));
 }
@@ -86,11 +80,9 @@ void check_vrrp(const Parts& parts, Reasons& reasons) {
   if (parts.vrrpd.is_null()) return;
   const std::size_t before = reasons.size();
   for (const Json& group : array_of(parts.vrrpd, "groups")) check_group(group, parts, reasons);
-  if (reasons.size() > before)
-    return;  // these say already what follows from a peer or a daemon that is not there
+  if (reasons.size() > before) return;  // these say already what follows from a peer or a daemon that is not there
   if (!flag_of(parts.vrrpd, "peer_alive")) add(reasons, "the other router is not heard");
-  if (parts.sync_expected && !flag_of(parts.vrrpd, "syncd_connected"))
-    add(reasons, "syncd is not connected to vrrpd");
+  if (parts.sync_expected && !flag_of(parts.vrrpd, "syncd_connected")) add(reasons, "syncd is not connected to vrrpd");
   if (parts.agent_expected && !flag_of(parts.vrrpd, "agent_connected"))
     add(reasons, "the agent is not connected to vrrpd");
 }
@@ -103,8 +95,7 @@ void check_sync(const Parts& parts, Reasons& reasons) {
     if (reason.is_string()) add(reasons, "sync: " + reason.get<std::string>());
   const bool explained = reasons.size() > before;
   if (explained) return;
-  if (flag_of(parts.syncd, "config_differs"))
-    add(reasons, "sync: the two routers have different configuration files");
+  if (flag_of(parts.syncd, "config_differs")) add(reasons, "sync: the two routers have different configuration files");
   if (link == "refused") {
     add(reasons, "sync: what comes over the link is refused: the routers have different keys");
   } else if (state == "disconnected") {
@@ -153,16 +144,14 @@ Json sync_json(const Json& syncd) {
 Json nat_json(const Json& agent) {
   if (agent.is_null()) return {};
   const Json& gates = field(agent, "gates_open");
-  Json json{
-      {"active", flag_of(agent, "active")}, {"gate", gate_word(gates)}, {"rules", field(agent, "rules")}};
+  Json json{{"active", flag_of(agent, "active")}, {"gate", gate_word(gates)}, {"rules", field(agent, "rules")}};
   for (const auto& [name, value] : agent.items())
     if (!json.contains(name)) json[name] = value;
   return json;
 }
 
 std::string upper(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   return text;
 }
 
@@ -186,9 +175,8 @@ std::string group_text(const Json& group) {
                   text_of(group, "since"), term_text(field(group, "term")));
   for (const Json& instance : array_of(group, "instances"))
     out += fmt::format("  {:<10} {:<10} vrid {:<3}  {:<10}  priority {:<3}  {}\n", text_of(instance, "name"),
-                       text_of(instance, "interface"), number_of(instance, "vrid"),
-                       upper(text_of(instance, "state")), number_of(instance, "priority"),
-                       join(array_of(instance, "virtual_addresses")));
+                       text_of(instance, "interface"), number_of(instance, "vrid"), upper(text_of(instance, "state")),
+                       number_of(instance, "priority"), join(array_of(instance, "virtual_addresses")));
   return out;
 }
 
@@ -198,9 +186,8 @@ std::string peer_text(const Json& syncd) {
   for (const Json& group : array_of(syncd, "peer_groups")) {
     const std::string phase = text_of(group, "phase");
     out += fmt::format("{}  {}{}{}  on {}  priority {:.0f}  {}\n", text_of(group, "name"),
-                       upper(text_of(group, "state")),
-                       phase == "idle" ? "" : " (" + phase + ")", flag_of(group, "held") ? " held" : "",
-                       text_of(syncd, "peer"), number_of(group, "priority"),
+                       upper(text_of(group, "state")), phase == "idle" ? "" : " (" + phase + ")",
+                       flag_of(group, "held") ? " held" : "", text_of(syncd, "peer"), number_of(group, "priority"),
                        flag_of(group, "complete") ? "has all connections" : "lacks connections");
   }
   return out;
@@ -212,8 +199,8 @@ std::string sync_line(const Json& syncd) {
   return fmt::format(
       "sync  {}{}  lag {:.1f} ms\n"
       "      connections: {:.0f} own, {:.0f} of the peer, {:.0f} of these in the kernel\n",
-      state, peer.empty() ? "" : joined + peer, number_of(syncd, "lag_ms"),
-      number_of(syncd, "local_flows"), number_of(syncd, "peer_flows"), number_of(syncd, "committed_flows"));
+      state, peer.empty() ? "" : joined + peer, number_of(syncd, "lag_ms"), number_of(syncd, "local_flows"),
+      number_of(syncd, "peer_flows"), number_of(syncd, "committed_flows"));
 }
 
 std::string nat_line(const Json& agent) {
@@ -223,8 +210,7 @@ std::string nat_line(const Json& agent) {
 }
 
 std::string screen(const std::string& node, const Parts& parts, const Reasons& reasons) {
-  std::string out =
-      fmt::format("{}  {}\n", node, reasons.empty() ? "ready to fail over" : "NOT ready to fail over");
+  std::string out = fmt::format("{}  {}\n", node, reasons.empty() ? "ready to fail over" : "NOT ready to fail over");
   for (const std::string& reason : reasons) out += "  - " + reason + "\n";
   if (flag_of(parts.vrrpd, "restart_due")) out += std::string("  ") + kRestartDue + "\n";
   for (const Json& group : array_of(parts.vrrpd, "groups")) out += group_text(group);

@@ -15,7 +15,7 @@ namespace {
 /// Counters by what they are about; the first heading whose beginnings or names fit is theirs.
 struct Heading {
   std::string_view title;
-  std::vector<std::string_view> names;       ///< whole
+  std::vector<std::string_view> names;  ///< whole
   std::vector<std::string_view> beginnings;
 };
 

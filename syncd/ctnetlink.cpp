@@ -38,8 +38,7 @@ bool read_ports(const Attributes& proto, std::uint8_t protocol, Tuple& out) {
         return false;
       break;
     default:
-      return proto.read(CTA_PROTO_SRC_PORT, out.source_port) &&
-             proto.read(CTA_PROTO_DST_PORT, out.destination_port);
+      return proto.read(CTA_PROTO_SRC_PORT, out.source_port) && proto.read(CTA_PROTO_DST_PORT, out.destination_port);
   }
   out.destination_port = static_cast<std::uint16_t>(type << 8 | code);
   return true;
@@ -51,14 +50,12 @@ std::expected<Tuple, DecodeError> read_tuple(ByteView data, std::uint8_t& protoc
   const Attributes tuple(data);
   if (!tuple.whole()) return std::unexpected(DecodeError::bad_attribute);
   if (tuple.has(CTA_TUPLE_ZONE)) return std::unexpected(DecodeError::directional_zone);
-  if (!tuple.has(CTA_TUPLE_IP) || !tuple.has(CTA_TUPLE_PROTO))
-    return std::unexpected(DecodeError::missing_tuple);
+  if (!tuple.has(CTA_TUPLE_IP) || !tuple.has(CTA_TUPLE_PROTO)) return std::unexpected(DecodeError::missing_tuple);
   const Attributes ip(tuple.view(CTA_TUPLE_IP)), proto(tuple.view(CTA_TUPLE_PROTO));
   if (!ip.whole() || !proto.whole()) return std::unexpected(DecodeError::bad_attribute);
   const auto source = read_address(ip, CTA_IP_V4_SRC, CTA_IP_V6_SRC);
   const auto destination = read_address(ip, CTA_IP_V4_DST, CTA_IP_V6_DST);
-  if (!source || !destination || !proto.has(CTA_PROTO_NUM))
-    return std::unexpected(DecodeError::missing_tuple);
+  if (!source || !destination || !proto.has(CTA_PROTO_NUM)) return std::unexpected(DecodeError::missing_tuple);
   Tuple out{.source = *source, .destination = *destination};
   if (!proto.read(CTA_PROTO_NUM, protocol) || !read_ports(proto, protocol, out))
     return std::unexpected(DecodeError::bad_attribute);
@@ -282,8 +279,7 @@ std::expected<Flow, DecodeError> decode_flow(const Message& message) {
   if (family != AF_INET && family != AF_INET6) return std::unexpected(DecodeError::unsupported_family);
   const Attributes top(message.payload.subspan(sizeof(nfgenmsg)));
   if (!top.whole()) return std::unexpected(DecodeError::bad_attribute);
-  if (!top.has(CTA_TUPLE_ORIG) || !top.has(CTA_TUPLE_REPLY))
-    return std::unexpected(DecodeError::missing_tuple);
+  if (!top.has(CTA_TUPLE_ORIG) || !top.has(CTA_TUPLE_REPLY)) return std::unexpected(DecodeError::missing_tuple);
   Flow flow;
   std::uint8_t reply_protocol = 0;
   const auto original = read_tuple(top.view(CTA_TUPLE_ORIG), flow.key.protocol);

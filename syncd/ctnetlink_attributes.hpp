@@ -110,8 +110,7 @@ class MessageWriter {
     std::memcpy(out_.data() + at, &size, sizeof size);
   }
   void attribute(std::uint16_t type, ByteView value) {
-    const nlattr header{.nla_len = static_cast<std::uint16_t>(sizeof(nlattr) + value.size()),
-                        .nla_type = type};
+    const nlattr header{.nla_len = static_cast<std::uint16_t>(sizeof(nlattr) + value.size()), .nla_type = type};
     append(&header, sizeof header);
     append(value.data(), value.size());
     at_ = start_ + align(at_ - start_);

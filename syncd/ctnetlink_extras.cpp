@@ -104,9 +104,8 @@ bool read_extras(const Attributes& top, Flow& flow) {
   const bool sctp = flow.key.protocol == IPPROTO_SCTP && top.has(CTA_PROTOINFO);
   if (!sctp && std::ranges::none_of(kTypes, [&top](auto type) { return top.has(type); })) return true;
   Extras extras;
-  if ((sctp && !read_sctp(top.view(CTA_PROTOINFO), extras)) || !read_shifts(top, extras) ||
-      !read_labels(top, extras) || !read_helper(top, extras) || !read_synproxy(top, extras) ||
-      !read_master(top, flow.key.zone, extras))
+  if ((sctp && !read_sctp(top.view(CTA_PROTOINFO), extras)) || !read_shifts(top, extras) || !read_labels(top, extras) ||
+      !read_helper(top, extras) || !read_synproxy(top, extras) || !read_master(top, flow.key.zone, extras))
     return false;
   flow.extras = std::move(extras);
   return true;

@@ -29,11 +29,11 @@ struct Tick {};
 struct DatagramReceived {
   std::size_t link = 0;
   common::IpAddress source;
-  common::ByteView bytes;               ///< valid during the step only
+  common::ByteView bytes;  ///< valid during the step only
 };
 struct LinkChanged {
   std::size_t link = 0;
-  bool usable = false;                  ///< interface up with carrier, socket bound
+  bool usable = false;  ///< interface up with carrier, socket bound
 };
 /// Events of the kernel in their order. Valid during the step only. Events of our own requests (FlowChange::own) may be
 /// left out, but then all of them: the engine counts a write as done unless KernelRefused says otherwise.
@@ -125,8 +125,8 @@ std::string to_string(const Action& action);
 
 /// What only the shell can know or make. All of it is secret or random; the engine never asks for more.
 struct Secrets {
-  std::vector<std::byte> key;               ///< 32 bytes from the key file; empty: security none
-  std::array<std::byte, 32> random{};       ///< fresh random bytes: seed of nonces, salts and hash seeds
+  std::vector<std::byte> key;          ///< 32 bytes from the key file; empty: security none
+  std::array<std::byte, 32> random{};  ///< fresh random bytes: seed of nonces, salts and hash seeds
 };
 
 /// Where a datagram goes: over the link with this index, to its configured peer.
@@ -141,13 +141,13 @@ class Engine {
   ~Engine();
   Engine(Engine&&) noexcept;
 
-  void step(const Event& event, Time now, Actions& out);   ///< appends
-  std::optional<Time> deadline() const;                    ///< when to be given a Tick next
+  void step(const Event& event, Time now, Actions& out);  ///< appends
+  std::optional<Time> deadline() const;                   ///< when to be given a Tick next
   /// The next datagram to send, if there is one that may go now (paced). Call until false; then wait for deadline().
   bool poll_datagram(Time now, Datagram& out);
   /// Up to `most` writes, appended. Zero appended: nothing to write now.
   void poll_kernel(Time now, std::size_t most, std::vector<KernelWrite>& out);
-  bool kernel_pending() const;                             ///< poll_kernel would give something
+  bool kernel_pending() const;  ///< poll_kernel would give something
   Status status(Time now) const;
 
  private:

@@ -74,7 +74,7 @@ struct Engine::State {
   bool vrrpd_connected = false;
   bool changing_key = false;
   common::LinkState link_was = common::LinkState::none;
-  common::Deadline met_until;          ///< what was counted while apart decides who stays; then it is of the past
+  common::Deadline met_until;  ///< what was counted while apart decides who stays; then it is of the past
   std::uint64_t peer_incarnation = 0;
   common::Bytes payload;
   Time stepped_at{};

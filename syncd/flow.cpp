@@ -11,15 +11,24 @@ constexpr std::uint8_t kIcmp = 1, kTcp = 6, kIcmpV6 = 58;
 
 std::string protocol_name(std::uint8_t protocol) {
   switch (protocol) {
-    case kIcmp: return "icmp";
-    case kTcp: return "tcp";
-    case 17: return "udp";
-    case 33: return "dccp";
-    case 47: return "gre";
-    case 50: return "esp";
-    case kIcmpV6: return "icmpv6";
-    case 132: return "sctp";
-    case 136: return "udplite";
+    case kIcmp:
+      return "icmp";
+    case kTcp:
+      return "tcp";
+    case 17:
+      return "udp";
+    case 33:
+      return "dccp";
+    case 47:
+      return "gre";
+    case 50:
+      return "esp";
+    case kIcmpV6:
+      return "icmpv6";
+    case 132:
+      return "sctp";
+    case 136:
+      return "udplite";
   }
   return fmt::format("protocol {}", protocol);
 }
@@ -37,8 +46,8 @@ std::string direction(const Tuple& t, std::uint8_t protocol) {
 }
 
 /// enum tcp_conntrack, in its order.
-constexpr std::array<const char*, 10> kTcpStates = {"NONE",       "SYN_SENT",   "SYN_RECV", "ESTABLISHED", "FIN_WAIT",
-                                                    "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "SYN_SENT2"};
+constexpr std::array<const char*, 10> kTcpStates = {"NONE",       "SYN_SENT", "SYN_RECV",  "ESTABLISHED", "FIN_WAIT",
+                                                    "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE",       "SYN_SENT2"};
 
 std::string to_string(const Extras& extras) {
   std::string out;

@@ -115,7 +115,7 @@ class ExtrasRef {
 
 struct Flow {
   FlowKey key;
-  Tuple reply;  ///< as the kernel shows it, translated: the un-NATed reply is derived when writing
+  Tuple reply;                ///< as the kernel shows it, translated: the un-NATed reply is derived when writing
   std::uint32_t status = 0;   ///< status_bits
   std::uint32_t timeout = 0;  ///< seconds left when this was reported
   std::uint32_t mark = 0;
@@ -150,10 +150,10 @@ struct KernelWrite {
     create_or_update,  ///< create; where it exists already with the same reply tuple, update what may be
                        ///< updated; with another reply tuple (read it back: the kernel does not say), or
                        ///< where the reply tuple belongs to another flow, refuse with EEXIST
-    update,       ///< only where it exists: status, TCP state, mark, timeout
-    set_timeout,  ///< only where it exists: nothing but the timeout
-    remove,       ///< by key
-    replace,      ///< delete what holds the key and what holds the reply tuple, then create
+    update,            ///< only where it exists: status, TCP state, mark, timeout
+    set_timeout,       ///< only where it exists: nothing but the timeout
+    remove,            ///< by key
+    replace,           ///< delete what holds the key and what holds the reply tuple, then create
   } op = Op::create_or_update;
   Flow flow;
   std::uint64_t token = 0;  ///< comes back in KernelResult when the kernel refuses
@@ -165,7 +165,6 @@ struct KernelResult {
 };
 
 std::string to_string(const FlowKey& key);  ///< "tcp 192.168.100.5:4000 -> 203.0.113.9:80 zone 0"
-std::string to_string(
-    const Flow& flow);  ///< key, reply tuple, state, status: what `sync verify` names a flow by
+std::string to_string(const Flow& flow);    ///< key, reply tuple, state, status: what `sync verify` names a flow by
 
 }  // namespace syncd

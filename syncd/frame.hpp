@@ -72,8 +72,8 @@ struct GroupState {
 };
 
 struct PeerState {
-  std::uint64_t serial = 0;  ///< one more with each that this process tells, in whatever session
-  std::uint64_t config = 0;  ///< hash of the configuration's digest
+  std::uint64_t serial = 0;                 ///< one more with each that this process tells, in whatever session
+  std::uint64_t config = 0;                 ///< hash of the configuration's digest
   std::chrono::milliseconds keepalive{50};  ///< it is heard at least this often; at most 65535
   std::vector<GroupState> groups;
   bool operator==(const PeerState&) const = default;

@@ -29,8 +29,8 @@ struct Group {
   common::Term held;
   /// Entries with another generation belong to an earlier stream or role: their versions mean nothing.
   std::uint16_t generation = 1;
-  bool anticipated = false;      ///< a takeover may be near
-  std::uint64_t unshared = 0;    ///< entries that the peer has never said to have
+  bool anticipated = false;    ///< a takeover may be near
+  std::uint64_t unshared = 0;  ///< entries that the peer has never said to have
   /// Our mastership, or our last one, began without all connections of the one before it, and nobody has told them yet.
   bool lacking = false;
   /// This process began beside a working mastership, and nobody knows what the peer had of it before.
@@ -43,17 +43,17 @@ struct Group {
   std::uint32_t told_epoch = 0;
   /// See common::GroupReport. While the link is down they grow, when it comes up they are what the meeting is about.
   std::uint64_t made_apart = 0, served_apart = 0;
-  std::uint64_t flows = 0;       ///< entries that are not gone
-  std::uint64_t in_kernel = 0;   ///< of these, as far as we know
+  std::uint64_t flows = 0;      ///< entries that are not gone
+  std::uint64_t in_kernel = 0;  ///< of these, as far as we know
 
   /// Ours to the peer.
   struct Stream {
     std::uint32_t epoch = 0;  ///< 0: none
     StreamKind kind = StreamKind::mastership;
-    bool everything = true;   ///< else: of the remainder, what is unshared
-    bool followed = false;    ///< the peer has said that it applies this epoch
-    bool walking = false;     ///< the walk over all flows is not at its end
-    bool all_sent = false;    ///< the peer has acknowledged all of the walk
+    bool everything = true;  ///< else: of the remainder, what is unshared
+    bool followed = false;   ///< the peer has said that it applies this epoch
+    bool walking = false;    ///< the walk over all flows is not at its end
+    bool all_sent = false;   ///< the peer has acknowledged all of the walk
     bool drained = false;
     std::uint64_t mark = 0;  ///< in the line of what is to be sent: the walk's end
     Slot cursor = 0;

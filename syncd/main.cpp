@@ -11,8 +11,8 @@
 namespace {
 
 int run(int argc, const char* const* argv) {
-  const auto options = common::io::parse_daemon_options(
-      argc, argv, "syncd", "keeps the connections of this router known to the other one");
+  const auto options = common::io::parse_daemon_options(argc, argv, "syncd",
+                                                        "keeps the connections of this router known to the other one");
   if (!options) return options.error();
   common::io::log_open("syncd", options->debug);
   auto config = common::io::load_config(*options);

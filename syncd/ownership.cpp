@@ -70,8 +70,10 @@ void Ownership::rebuild() {
   for (const auto* list : {&given_, &link_})
     for (const IpAddress& a : *list) {
       if (contains(virtual_, a)) continue;
-      if (a.is_v4()) own_v4_.push_back(a.v4_value());
-      else own_v6_.push_back(a);
+      if (a.is_v4())
+        own_v4_.push_back(a.v4_value());
+      else
+        own_v6_.push_back(a);
     }
 }
 

@@ -25,7 +25,7 @@ class Ownership {
  private:
   struct Cover {
     std::size_t group = 0;
-    std::vector<common::IpAddress> addresses;  ///< virtual
+    std::vector<common::IpAddress> addresses;    ///< virtual
     std::vector<common::AddressRange> networks;  ///< protected, or translated; merged
   };
   void add_translated(const common::NatConfig& nat, const std::string& group, Cover& cover) const;

@@ -67,8 +67,8 @@ class Peer {
   struct Brief {
     common::LinkState link = common::LinkState::none;
     bool config_differs = false;
-    std::uint64_t said = 0;              ///< how often the peer's word has changed
-    std::uint32_t complete = 0;          ///< a bit per group
+    std::uint64_t said = 0;      ///< how often the peer's word has changed
+    std::uint32_t complete = 0;  ///< a bit per group
     bool operator==(const Brief&) const = default;
   };
   Brief brief(common::LinkState link) const;
@@ -87,7 +87,7 @@ class Peer {
   bool probe_ = false, answer_ = false, answered_ = false;
   std::uint64_t answers_ = 0;
   std::optional<PeerState> said_;
-  std::uint64_t newest_serial_ = 0, last_serial_ = 0;   ///< of the peer's states; of ours
+  std::uint64_t newest_serial_ = 0, last_serial_ = 0;  ///< of the peer's states; of ours
   std::uint64_t said_changes_ = 0;
   std::optional<Brief> reported_;
   common::Time report_at_;

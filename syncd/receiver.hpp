@@ -67,7 +67,7 @@ class Receiver {
   Commit& commit_;
   const Ownership& ownership_;
   bool begun_ = false;
-  std::uint64_t base_ = 0;               ///< everything up to here has come, or is disowned by the sender
+  std::uint64_t base_ = 0;  ///< everything up to here has come, or is disowned by the sender
   std::bitset<kAckBits> beyond_;
   unsigned unacknowledged_ = 0;
   common::Deadline ack_at_;

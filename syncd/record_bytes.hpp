@@ -51,7 +51,6 @@ inline std::uint32_t u32_at(ByteView data, std::size_t at) {
   return std::uint32_t{u16_at(data, at)} << 16 | u16_at(data, at + 2);
 }
 
-
 // --- extras (record_extras.cpp)
 
 bool only_master(const Extras& extras);

@@ -295,10 +295,10 @@ void Roles::review_drain(std::size_t at, bool link_up, Time now, Actions& out) {
     offer_remainder(group, now);
   }
   if (draining.until <= now)
-    finish_drain(at, false,
-                 draining.passed && lives ? "the peer does not have all connections yet"
-                                          : "the peer has not confirmed in time",
-                 now, out);
+    finish_drain(
+        at, false,
+        draining.passed && lives ? "the peer does not have all connections yet" : "the peer has not confirmed in time",
+        now, out);
 }
 
 common::Deadline Roles::deadline(Time now) const {

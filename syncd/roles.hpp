@@ -53,7 +53,7 @@ class Roles {
     std::uint64_t request = 0;  ///< of SyncEvents, then of FlushKernel
     bool synced = false;        ///< all events from before are in
     bool flipped = false;
-    common::Time wait_until{};   ///< for the mark of a peer that is leaving
+    common::Time wait_until{};  ///< for the mark of a peer that is leaving
     common::Time legacy_until{};
     common::Term before;         ///< the newest term that was known
     std::uint64_t failures = 0;  ///< of commit, at the beginning

@@ -15,17 +15,17 @@ enum class SyncState : std::uint8_t { disconnected, syncing, synced };
 
 struct Status {
   SyncState state = SyncState::disconnected;
-  std::string peer;                    ///< node name of the peer, or empty
+  std::string peer;  ///< node name of the peer, or empty
   common::LinkState link = common::LinkState::none;
-  double lag_ms = 0;                   ///< age of the oldest change that the peer has not acknowledged
-  std::uint64_t backlog = 0;           ///< flows that the peer has not acknowledged
-  std::uint64_t local_flows = 0;       ///< internal cache
-  std::uint64_t peer_flows = 0;        ///< external cache
-  std::uint64_t committed_flows = 0;   ///< of the external cache, in the kernel
+  double lag_ms = 0;                  ///< age of the oldest change that the peer has not acknowledged
+  std::uint64_t backlog = 0;          ///< flows that the peer has not acknowledged
+  std::uint64_t local_flows = 0;      ///< internal cache
+  std::uint64_t peer_flows = 0;       ///< external cache
+  std::uint64_t committed_flows = 0;  ///< of the external cache, in the kernel
   std::uint64_t memory_bytes = 0;
   bool config_differs = false;
   std::vector<common::GroupReport> peer_groups;  ///< as the peer said last; none while the link is down
-  std::vector<std::string> reasons;    ///< why a failover now would lose connections: sentences
+  std::vector<std::string> reasons;              ///< why a failover now would lose connections: sentences
   std::map<std::string, std::uint64_t> counters;
 };
 

@@ -10,7 +10,7 @@ Slot Store::add(common::ByteView record, std::uint32_t hash, std::size_t group) 
   }
   Entry& e = table[slot];
   e.group = static_cast<std::uint8_t>(group);
-  e.generation = static_cast<std::uint16_t>(groups[group].generation - 1);   // nobody has told it to anybody
+  e.generation = static_cast<std::uint16_t>(groups[group].generation - 1);  // nobody has told it to anybody
   e.seen = dump_number;
   ++groups[group].flows;
   return slot;
@@ -56,8 +56,10 @@ void Store::enqueue(Slot slot, Queue queue, bool front) {
   if (e.queue == queue) return;
   unqueue(slot);
   e.queue = queue;
-  if (front) table.push_front<&Entry::send>(list(queue), slot);
-  else table.push_back<&Entry::send>(list(queue), slot);
+  if (front)
+    table.push_front<&Entry::send>(list(queue), slot);
+  else
+    table.push_back<&Entry::send>(list(queue), slot);
 }
 
 void Store::unqueue(Slot slot) {
@@ -83,8 +85,10 @@ void Store::unqueue_write(Slot slot) {
 
 void Store::set_in_kernel(Entry& e, bool in_kernel) {
   if (e.is(entry::in_kernel) == in_kernel) return;
-  if (in_kernel) e.set(entry::in_kernel);
-  else e.clear(entry::in_kernel | entry::leased | entry::liberal);
+  if (in_kernel)
+    e.set(entry::in_kernel);
+  else
+    e.clear(entry::in_kernel | entry::leased | entry::liberal);
   if (e.is(entry::gone)) return;
   Group& g = group_of(e);
   g.in_kernel += in_kernel ? 1 : std::uint64_t(-1);

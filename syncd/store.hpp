@@ -14,14 +14,14 @@ class Store {
   Table table;
   Groups groups;
   Counters counters;
-  bool apart = true;                ///< the peer is not heard on any link
-  std::uint8_t dump_number = 0;     ///< of the newest dump, for Entry::seen
+  bool apart = true;             ///< the peer is not heard on any link
+  std::uint8_t dump_number = 0;  ///< of the newest dump, for Entry::seen
   /// The table has all that our kernel has: a dump was read to its end, and no events were lost since.
   bool whole = false;
 
-  SlotList endings, changes;        ///< to send
-  SlotList graves;                  ///< gone at the peer's word, remembered until nothing older can come
-  SlotList writes;                  ///< kernel writes
+  SlotList endings, changes;  ///< to send
+  SlotList graves;            ///< gone at the peer's word, remembered until nothing older can come
+  SlotList writes;            ///< kernel writes
 
   Group& group_of(const Entry& e) { return groups[e.group]; }
   Entry& operator[](Slot slot) { return table[slot]; }
@@ -44,9 +44,7 @@ class Store {
   void move_to_group(Entry& e, std::size_t group);
 
  private:
-  SlotList& list(Queue queue) {
-    return queue == Queue::endings ? endings : queue == Queue::changes ? changes : graves;
-  }
+  SlotList& list(Queue queue) { return queue == Queue::endings ? endings : queue == Queue::changes ? changes : graves; }
 };
 
 }  // namespace syncd

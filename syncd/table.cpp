@@ -193,8 +193,7 @@ void Table::set_record(Slot slot, ByteView bytes) {
 }
 
 std::size_t Table::memory() const {
-  return chunks_.size() * kChunk * sizeof(Entry) + pages_.size() * sizeof(Page) +
-         long_.memory() + longest_.memory();
+  return chunks_.size() * kChunk * sizeof(Entry) + pages_.size() * sizeof(Page) + long_.memory() + longest_.memory();
 }
 
 }  // namespace syncd

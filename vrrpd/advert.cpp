@@ -105,24 +105,35 @@ common::IpAddress vrrp_multicast(common::Family family) {
 
 std::string_view to_string(DecodeError error) {
   switch (error) {
-    case DecodeError::ttl: return "drop_ttl";
-    case DecodeError::version: return "drop_version";
-    case DecodeError::type: return "drop_type";
-    case DecodeError::length: return "drop_length";
-    case DecodeError::checksum: return "drop_checksum";
-    case DecodeError::vrid: return "drop_vrid";
+    case DecodeError::ttl:
+      return "drop_ttl";
+    case DecodeError::version:
+      return "drop_version";
+    case DecodeError::type:
+      return "drop_type";
+    case DecodeError::length:
+      return "drop_length";
+    case DecodeError::checksum:
+      return "drop_checksum";
+    case DecodeError::vrid:
+      return "drop_vrid";
     case DecodeError::authentication:
       return "drop_authentication";
-    case DecodeError::interval: return "drop_interval";
-    case DecodeError::count: return "drop_count";
+    case DecodeError::interval:
+      return "drop_interval";
+    case DecodeError::count:
+      return "drop_count";
     case DecodeError::link_local:
       return "drop_link_local";
-    case DecodeError::errors: break;
+    case DecodeError::errors:
+      break;
   }
   return "drop";
 }
 
-std::string_view to_string(ChecksumForm form) { return form == ChecksumForm::rfc5798 ? "rfc5798" : "rfc9568"; }
+std::string_view to_string(ChecksumForm form) {
+  return form == ChecksumForm::rfc5798 ? "rfc5798" : "rfc9568";
+}
 
 std::optional<std::uint8_t> peek_vrid(common::ByteView payload) {
   if (payload.size() < 2) return std::nullopt;

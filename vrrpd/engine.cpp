@@ -64,7 +64,7 @@ struct Engine::State {
   std::map<std::string, Inherited> inherited;
   bool table_loaded = false;
   bool stopping = false, finished = false;
-  common::Deadline promised;          ///< the deadline after the last step
+  common::Deadline promised;  ///< the deadline after the last step
   common::Deadline report_due;
   std::optional<common::LocalReport> reported;
   std::map<std::string, std::uint64_t> counters;
@@ -230,8 +230,10 @@ void Engine::State::on_request(ClientId client, const common::Request& request, 
   bool force = false;
   std::string name;
   for (const std::string& argument : request.arguments) {
-    if (argument == "--force") force = true;
-    else name = argument;
+    if (argument == "--force")
+      force = true;
+    else
+      name = argument;
   }
   if (name.empty() && groups.size() == 1) name = groups.front().group.name();
   std::string known;
@@ -239,8 +241,10 @@ void Engine::State::on_request(ClientId client, const common::Request& request, 
   if (name.empty()) return no(fmt::format("name one of the groups: {}", known));
   Group* group = find(name);
   if (group == nullptr) return no(fmt::format("there is no group '{}'; there are: {}", name, known));
-  if (request.verb == "release") group->release(ticket, ctx);
-  else group->switchover(force, ticket, ctx);
+  if (request.verb == "release")
+    group->release(ticket, ctx);
+  else
+    group->switchover(force, ticket, ctx);
 }
 
 // --- after each step -----------------------------------------------------------------------------------------------
@@ -319,7 +323,9 @@ void Engine::step(const Event& event, Time now, Actions& out) {
   s.promised = s.deadline();
 }
 
-std::optional<Time> Engine::deadline() const { return state_->finished ? std::nullopt : state_->deadline(); }
+std::optional<Time> Engine::deadline() const {
+  return state_->finished ? std::nullopt : state_->deadline();
+}
 
 Status Engine::status(Time now) const {
   const State& s = *state_;

@@ -20,29 +20,38 @@ constexpr std::size_t kMostPoints = 32;
 GroupState Group::public_state() const {
   switch (stage_) {
     case Stage::initialize:
-    case Stage::stopped: return GroupState::initialize;
+    case Stage::stopped:
+      return GroupState::initialize;
     case Stage::backup:
-    case Stage::claiming: return GroupState::backup;
+    case Stage::claiming:
+      return GroupState::backup;
     case Stage::master:
     case Stage::handing_over:
     case Stage::leaving:
-    case Stage::doubting: return GroupState::master;
-    case Stage::fault: break;
+    case Stage::doubting:
+      return GroupState::master;
+    case Stage::fault:
+      break;
   }
   return GroupState::fault;
 }
 
 Phase Group::phase() const {
   switch (stage_) {
-    case Stage::claiming: return Phase::claiming;
-    case Stage::handing_over: return Phase::handing_over;
-    case Stage::leaving: return Phase::leaving;
+    case Stage::claiming:
+      return Phase::claiming;
+    case Stage::handing_over:
+      return Phase::handing_over;
+    case Stage::leaving:
+      return Phase::leaving;
     case Stage::master:
-    case Stage::doubting: return Phase::idle;
+    case Stage::doubting:
+      return Phase::idle;
     case Stage::initialize:
     case Stage::backup:
     case Stage::fault:
-    case Stage::stopped: break;
+    case Stage::stopped:
+      break;
   }
   if (yielded_) return Phase::yielded;
   return requesting_ ? Phase::requesting : Phase::idle;
@@ -65,7 +74,9 @@ common::GroupReport Group::report(const Context& ctx) const {
   return result;
 }
 
-common::GroupSnapshot Group::snapshot() const { return {name(), public_state(), phase(), term_}; }
+common::GroupSnapshot Group::snapshot() const {
+  return {name(), public_state(), phase(), term_};
+}
 
 void Group::record(GroupState from, GroupState to, const std::string& cause, Context& ctx) {
   if (transitions_.size() == kTransitionsKept) transitions_.erase(transitions_.begin());
@@ -109,18 +120,28 @@ std::vector<std::string> Group::reasons(const Context& ctx) const {
   if (ctx.peer.silent(ctx.now)) result.push_back("syncd is connected, but has said nothing for three seconds");
   const common::GroupReport* peer = said(ctx);
   switch (ctx.peer.link()) {
-    case common::LinkState::up: break;
-    case common::LinkState::refused: result.push_back("the sync link is heard, but its key is wrong"); break;
+    case common::LinkState::up:
+      break;
+    case common::LinkState::refused:
+      result.push_back("the sync link is heard, but its key is wrong");
+      break;
     case common::LinkState::none:
-    case common::LinkState::down: result.push_back("the sync link is down"); break;
+    case common::LinkState::down:
+      result.push_back("the sync link is down");
+      break;
   }
   if (ctx.peer.config_differs()) result.push_back("the two routers have different configurations");
   if (!ctx.peer.linked()) return result;
-  if (peer == nullptr) result.push_back("the peer's vrrpd does not answer");
-  else if (peer->state == GroupState::fault) result.push_back("the peer is in fault");
-  else if (masters() && peer->state == GroupState::master) result.push_back("both routers are master");
-  else if (masters() && !peer->complete) result.push_back("the peer does not hold all connections yet");
-  else if (stage_ == Stage::backup && !complete(ctx)) result.push_back("not all connections of the peer are here yet");
+  if (peer == nullptr)
+    result.push_back("the peer's vrrpd does not answer");
+  else if (peer->state == GroupState::fault)
+    result.push_back("the peer is in fault");
+  else if (masters() && peer->state == GroupState::master)
+    result.push_back("both routers are master");
+  else if (masters() && !peer->complete)
+    result.push_back("the peer does not hold all connections yet");
+  else if (stage_ == Stage::backup && !complete(ctx))
+    result.push_back("not all connections of the peer are here yet");
   if (masters() && !opened_ && stage_ == Stage::master) result.push_back("the gate is not open yet");
   return result;
 }

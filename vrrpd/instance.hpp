@@ -43,7 +43,7 @@ class Instance {
   /// When a carrier has been lost, or back, for long enough to count (link_down_delay, link_up_delay).
   common::Deadline settles_at() const { return settles_at_; }
   void settle(common::Time now);
-  bool known() const { return link_.has_value(); }   ///< the shell has reported the interface at least once
+  bool known() const { return link_.has_value(); }  ///< the shell has reported the interface at least once
   bool usable() const;
   /// Why it is not usable: one sentence, or empty.
   std::string trouble() const;
@@ -67,7 +67,7 @@ class Instance {
   common::Deadline down_at() const { return down_at_; }
   common::Deadline advert_at() const { return advert_at_; }
   bool leaving_heard() const { return leaving_heard_; }
-  bool hears_active(common::Time now) const;          ///< an advert with priority > 0 within the down interval
+  bool hears_active(common::Time now) const;  ///< an advert with priority > 0 within the down interval
   common::Deadline last_advert() const { return last_advert_; }  ///< with priority > 0, since becoming backup
   common::Duration interval() const { return interval_; }
   common::Duration active_interval() const { return active_interval_; }
@@ -82,7 +82,7 @@ class Instance {
   void advertise(int priority, common::Time now, Actions& out);
   /// 6.4.3: a lower router is answered at once, so that it, and the bridges, know better. Bounded by kAnswerGap.
   void answer(int priority, common::Time now, Actions& out);
-  void say_goodbye(Actions& out);                     ///< priority 0
+  void say_goodbye(Actions& out);  ///< priority 0
 
   /// New values of everything but what makes it this virtual router; see reload.hpp. `aloud`: as for Presence::tick().
   void reconfigure(const common::InstanceConfig& config, const common::GroupConfig& group, common::Time now, bool aloud,
@@ -104,9 +104,9 @@ class Instance {
   common::InstanceConfig config_;
   bool owner_;
   Presence presence_;
-  common::Duration interval_;                         ///< ours
-  common::Duration active_interval_;                  ///< learned: 6.1 Active_Adver_Interval
-  std::vector<common::IpAddress> addresses_;          ///< what our adverts list, and the peer's should
+  common::Duration interval_;                 ///< ours
+  common::Duration active_interval_;          ///< learned: 6.1 Active_Adver_Interval
+  std::vector<common::IpAddress> addresses_;  ///< what our adverts list, and the peer's should
   std::optional<LinkChanged> link_;
   common::Duration link_down_delay_{}, link_up_delay_{};
   bool carrier_ = false;  ///< as reported last; link_ follows it after the delay
@@ -114,16 +114,16 @@ class Instance {
   RouterState role_ = RouterState::initialize;
   common::Deadline down_at_, advert_at_;
   common::Deadline last_advert_, last_sent_;
-  common::Duration heard_interval_{};                 ///< of the advert received last
-  Version active_version_, heard_version_;            ///< likewise: they differ in how the skew is counted
-  common::Deadline v3_heard_;                         ///< a VRRPv3 advert of active_, with both versions spoken
-  common::IpAddress heard_from_;                      ///< whose it was
+  common::Duration heard_interval_{};       ///< of the advert received last
+  Version active_version_, heard_version_;  ///< likewise: they differ in how the skew is counted
+  common::Deadline v3_heard_;               ///< a VRRPv3 advert of active_, with both versions spoken
+  common::IpAddress heard_from_;            ///< whose it was
   common::Deadline heard_at_;
   bool repeated_ = false;  ///< it was not that router's first
   bool doubted_ = false;   ///< a stranger's first was accepted last
   bool leaving_heard_ = false;
-  common::IpAddress active_;                          ///< whose adverts we hear
-  ChecksumForm form_;                                 ///< what we send
+  common::IpAddress active_;  ///< whose adverts we hear
+  ChecksumForm form_;         ///< what we send
   bool mismatch_told_ = false;
   std::map<std::string, std::uint64_t> counters_;
 };

@@ -15,8 +15,8 @@ namespace {
 constexpr int kRealTimePriority = 10;
 
 int run(int argc, const char* const* argv) {
-  const auto options = common::io::parse_daemon_options(
-      argc, argv, "vrrpd", "shares virtual addresses with the other router by VRRP");
+  const auto options =
+      common::io::parse_daemon_options(argc, argv, "vrrpd", "shares virtual addresses with the other router by VRRP");
   if (!options) return options.error();
   common::io::log_open("vrrpd", options->debug);
   auto config = common::io::load_config(*options);

@@ -1,7 +1,7 @@
 #pragma once
 // What vrrpd says of itself: a value, so that natctl, the tests and the simulation read the same.
-#include <functional>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -51,8 +51,8 @@ struct GroupStatus {
   common::Time since;
   int priority = 0;
   bool held = false;
-  std::string gate;                   ///< "open", "shut", or "" without an agent
-  std::vector<std::string> reasons;   ///< why this group would not fail over now: sentences, empty when it would
+  std::string gate;                  ///< "open", "shut", or "" without an agent
+  std::vector<std::string> reasons;  ///< why this group would not fail over now: sentences, empty when it would
   std::vector<InstanceStatus> instances;
   std::vector<TrackStatus> tracks;
   std::map<std::string, std::uint64_t> counters;  ///< late_ready, deadline_opened, absent_participant, ...

@@ -43,8 +43,7 @@ bool wait_for(int fd, short events, Time deadline) {
     const Duration left = deadline - now();
     if (left <= 0ns) return false;
     pollfd item{fd, events, 0};
-    const int result =
-        poll(&item, 1, static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count()));
+    const int result = poll(&item, 1, static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count()));
     if (result > 0) return true;
     if (result == 0 || errno != EINTR) return false;
   }
@@ -70,15 +69,14 @@ Result<Reply> ask(const std::string& path, Request request, Duration timeout) {
   const std::uint64_t id = request.id;
   const auto fd = connect_until(path, deadline);
   if (!fd) return std::unexpected(fd.error());
-  for (const NotifyMessage& message : {NotifyMessage(Hello{.role = Role::control, .node = {}, .terms = {}}),
-                                       NotifyMessage(std::move(request))})
+  for (const NotifyMessage& message :
+       {NotifyMessage(Hello{.role = Role::control, .node = {}, .terms = {}}), NotifyMessage(std::move(request))})
     if (auto sent = send_until(*fd, path, message, deadline); !sent) return std::unexpected(sent.error());
 
   std::string body;
   while (wait_for(fd->get(), POLLIN, deadline)) {
     Received received = receive(fd->get());
-    if (received.what == Received::What::end)
-      return fail(path + ": the daemon closed the connection", ECONNRESET);
+    if (received.what == Received::What::end) return fail(path + ": the daemon closed the connection", ECONNRESET);
     auto* reply = std::get_if<Reply>(&received.message);
     if (received.what != Received::What::message || reply == nullptr || reply->id != id) continue;
     body += reply->body;

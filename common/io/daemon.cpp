@@ -42,8 +42,7 @@ Result<std::string> read_all(int fd, const std::string& path, std::size_t limit)
     if (size < 0) return fail_on(path, errno);
     if (size == 0) return text;
     text.append(piece.data(), static_cast<std::size_t>(size));
-    if (text.size() > limit)
-      return fail(path + ": is longer than " + std::to_string(limit) + " bytes", EFBIG);
+    if (text.size() > limit) return fail(path + ": is longer than " + std::to_string(limit) + " bytes", EFBIG);
   }
 }
 
@@ -157,9 +156,9 @@ std::optional<std::string> read_file(const std::string& path) {
 Result<std::string> read_secret(const std::string& path, const std::string& what, const std::string& advice) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd && errno == EACCES)
-    return fail(path + ": " + what + ": may not be read by user " + user_name() + "; run: chown " + user_name() + " " +
-                    path,
-                EACCES);
+    return fail(
+        path + ": " + what + ": may not be read by user " + user_name() + "; run: chown " + user_name() + " " + path,
+        EACCES);
   if (!fd) return fail(path + ": " + what + ": " + std::strerror(errno) + "; " + advice, errno);
   struct stat status{};
   if (fstat(fd.get(), &status) != 0) return fail_on(path, errno);
@@ -177,9 +176,8 @@ Result<std::vector<std::byte>> read_key_file(const std::string& path) {
   if (!text) return std::unexpected(text.error());
   std::vector<std::byte> key(kKeyBytes);
   std::size_t size = 0;
-  const int decoded =
-      sodium_base642bin(reinterpret_cast<unsigned char*>(key.data()), key.size(), text->data(), text->size(),
-                        nullptr, &size, nullptr, sodium_base64_VARIANT_ORIGINAL);
+  const int decoded = sodium_base642bin(reinterpret_cast<unsigned char*>(key.data()), key.size(), text->data(),
+                                        text->size(), nullptr, &size, nullptr, sodium_base64_VARIANT_ORIGINAL);
   sodium_memzero(text->data(), text->size());
   if (decoded != 0 || size != kKeyBytes) {
     sodium_memzero(key.data(), key.size());

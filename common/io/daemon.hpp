@@ -11,7 +11,7 @@ namespace common::io {
 
 struct DaemonOptions {
   std::string config = "/etc/steadynat/steadynat.yaml";
-  std::string node;                         ///< empty: the host name
+  std::string node;  ///< empty: the host name
   std::string run_dir = "/run/steadynat";
   bool check = false;
   bool if_configured = false;  ///< end with 0 when the file has no section for this program

@@ -160,8 +160,7 @@ void Loop::watch(int fd, std::uint32_t events, Handler handler, Priority priorit
   check(!state_->watches.contains(fd), "a descriptor is watched once");
   const auto watch = std::make_shared<Watch>();
   watch->handler = std::move(handler);
-  check(sd_event_add_io(state_->event, &watch->source, fd, events, on_io, watch.get()) >= 0,
-        "a descriptor is watched");
+  check(sd_event_add_io(state_->event, &watch->source, fd, events, on_io, watch.get()) >= 0, "a descriptor is watched");
   sd_event_source_set_priority(watch->source, static_cast<std::int64_t>(priority));
   state_->watches.emplace(fd, watch);
 }
@@ -169,8 +168,7 @@ void Loop::watch(int fd, std::uint32_t events, Handler handler, Priority priorit
 void Loop::change(int fd, std::uint32_t events) {
   const auto found = state_->watches.find(fd);
   check(found != state_->watches.end(), "a changed descriptor is watched");
-  check(sd_event_source_set_io_events(found->second->source, events) >= 0,
-        "the events of a descriptor are changed");
+  check(sd_event_source_set_io_events(found->second->source, events) >= 0, "the events of a descriptor are changed");
 }
 
 void Loop::unwatch(int fd) {
@@ -183,8 +181,7 @@ void Loop::unwatch(int fd) {
 std::unique_ptr<Loop::Timer> Loop::timer(std::function<void()> handler, Priority priority) {
   const auto alarm = std::make_shared<Alarm>();
   alarm->handler = std::move(handler);
-  check(sd_event_add_time(state_->event, &alarm->source, CLOCK_BOOTTIME, 0, kTimerAccuracy, on_time,
-                          alarm.get()) >= 0,
+  check(sd_event_add_time(state_->event, &alarm->source, CLOCK_BOOTTIME, 0, kTimerAccuracy, on_time, alarm.get()) >= 0,
         "a timer is made");
   sd_event_source_set_enabled(alarm->source, SD_EVENT_OFF);
   sd_event_source_set_priority(alarm->source, static_cast<std::int64_t>(priority));
@@ -199,8 +196,7 @@ void Loop::on_signals(std::function<void()> terminate, std::function<void()> rel
   if (!signals.sources.empty()) return;
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
     sd_event_source* source = nullptr;
-    check(sd_event_add_signal(state_->event, &source, number, on_signal, &signals) >= 0,
-          "a signal is watched");
+    check(sd_event_add_signal(state_->event, &source, number, on_signal, &signals) >= 0, "a signal is watched");
     signals.sources.push_back(source);
   }
 }

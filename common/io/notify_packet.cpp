@@ -17,8 +17,8 @@ Result<sockaddr_un> socket_address(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof address.sun_path)
-    return fail(path + ": the path of a socket must be shorter than " +
-                    std::to_string(sizeof address.sun_path) + " bytes; use another --run-dir",
+    return fail(path + ": the path of a socket must be shorter than " + std::to_string(sizeof address.sun_path) +
+                    " bytes; use another --run-dir",
                 ENAMETOOLONG);
   path.copy(address.sun_path, path.size());
   return address;

@@ -35,16 +35,14 @@ constexpr int kBacklog = 16;
 Status clear_path(const std::string& path, const sockaddr_un& address) {
   struct stat status{};
   if (lstat(path.c_str(), &status) != 0) return {};
-  if (!S_ISSOCK(status.st_mode))
-    return fail(path + ": exists and is not a socket; remove it or use another --run-dir");
+  if (!S_ISSOCK(status.st_mode)) return fail(path + ": exists and is not a socket; remove it or use another --run-dir");
   const UniqueFd probe = new_packet_socket();
   const int error = connect_to(probe.get(), address);
   if (error == 0 || error == EAGAIN || error == EPROTOTYPE) {
     ucred who{};
     socklen_t size = sizeof who;
     const bool known = error == 0 && getsockopt(probe.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) == 0;
-    return fail(path + ": is in use by a running process" +
-                    (known ? " (pid " + std::to_string(who.pid) + ")" : "") +
+    return fail(path + ": is in use by a running process" + (known ? " (pid " + std::to_string(who.pid) + ")" : "") +
                     "; stop it or use another --run-dir",
                 EADDRINUSE);
   }
@@ -236,8 +234,7 @@ void NotifyServer::State::read(std::uint64_t id) {
       case Received::What::garbage:
         ++decode_errors;
         if (!std::exchange(client.complained, true))
-          log(LogLevel::warning, path,
-              "message of client " + std::to_string(id) + " ignored: " + received.error);
+          log(LogLevel::warning, path, "message of client " + std::to_string(id) + " ignored: " + received.error);
         break;
       case Received::What::message:
         weigh(client, received.message);
@@ -287,8 +284,7 @@ NotifyServer::~NotifyServer() {
   if (state_) state_->shut_down();
 }
 
-Result<std::unique_ptr<NotifyServer>> NotifyServer::open(Loop& loop, const std::string& path,
-                                                         Callbacks callbacks) {
+Result<std::unique_ptr<NotifyServer>> NotifyServer::open(Loop& loop, const std::string& path, Callbacks callbacks) {
   std::unique_ptr<NotifyServer> server(new NotifyServer);
   server->state_ = std::make_shared<State>(loop, path, std::move(callbacks));
   if (auto status = server->state_->begin(); !status) return std::unexpected(status.error());
@@ -307,13 +303,11 @@ void NotifyServer::send(std::uint64_t client, const NotifyMessage& message) {
         break;
       case Outbox::Result::full:
         ++state_->slow_clients;
-        log(LogLevel::warning, state_->path,
-            "client " + std::to_string(client) + " disconnected: it does not read");
+        log(LogLevel::warning, state_->path, "client " + std::to_string(client) + " disconnected: it does not read");
         state_->drop(client);
         break;
       case Outbox::Result::too_long:
-        log(LogLevel::error, state_->path,
-            "a message to client " + std::to_string(client) + " is too long: not sent");
+        log(LogLevel::error, state_->path, "a message to client " + std::to_string(client) + " is too long: not sent");
         break;
       case Outbox::Result::broken:
         break;

@@ -10,15 +10,14 @@ std::string_view version() {
   return STEADYNAT_VERSION;
 }
 
-std::expected<DaemonOptions, int> parse_daemon_options(int argc, const char* const* argv,
-                                                       std::string_view program, std::string_view purpose) {
+std::expected<DaemonOptions, int> parse_daemon_options(int argc, const char* const* argv, std::string_view program,
+                                                       std::string_view purpose) {
   DaemonOptions options;
   CLI::App app{std::string(purpose), std::string(program)};
   app.add_option("--config", options.config, "Configuration file of the pair")
       ->type_name("FILE")
       ->capture_default_str();
-  app.add_option("--node", options.node, "Name of this router in the file (default: the host name)")
-      ->type_name("NAME");
+  app.add_option("--node", options.node, "Name of this router in the file (default: the host name)")->type_name("NAME");
   app.add_option("--run-dir", options.run_dir, "Directory for sockets and state")
       ->type_name("DIR")
       ->capture_default_str();

@@ -15,8 +15,8 @@ std::string_view version();
 
 /// The options to run with, or the code to exit with at once: 0 after --help and --version, kExitUsage after
 /// a mistake (help, version or message have been printed).
-std::expected<DaemonOptions, int> parse_daemon_options(int argc, const char* const* argv,
-                                                       std::string_view program, std::string_view purpose);
+std::expected<DaemonOptions, int> parse_daemon_options(int argc, const char* const* argv, std::string_view program,
+                                                       std::string_view purpose);
 
 /// Says that the file has no such section; the code to exit with. Under systemd, readiness is reported before an end
 /// that is none of failure.

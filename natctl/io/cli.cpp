@@ -34,8 +34,7 @@ constexpr Leaf kSync[] = {
 constexpr Leaf kNat[] = {
     {"check", "Try the table on the kernel without changing it", Command::nat_check},
     {"apply", "Have the agent load the table again", Command::nat_apply},
-    {"clear", "Delete the table inet steadynat: nothing is translated or kept out any more",
-     Command::nat_clear},
+    {"clear", "Delete the table inet steadynat: nothing is translated or kept out any more", Command::nat_clear},
 };
 constexpr Leaf kShow[] = {
     {"nat", "The table, its gates and counters", Command::show_nat},
@@ -102,9 +101,10 @@ void add_observing(CLI::App& app, Invocation& into) {
   config->require_subcommand(1);
   add_leaf(*config, {"check", "Check the configuration file", Command::check}, into);
   add_leaf(*config, {"dump", "What the file says for this router, with all defaults", Command::config_dump}, into);
-  add_leaf(*config, {"diff", "What another file says otherwise; without one: does the other router's differ?",
-                     Command::config_diff},
-           into)
+  add_leaf(
+      *config,
+      {"diff", "What another file says otherwise; without one: does the other router's differ?", Command::config_diff},
+      into)
       ->add_option("FILE", into.files, "The other file, such as a copy of the other router's")
       ->expected(1);
   CLI::App* metrics = add_leaf(app, {"metrics", "The state in Prometheus' text format", Command::metrics}, into);
@@ -122,16 +122,14 @@ void add_observing(CLI::App& app, Invocation& into) {
 }
 
 void add_commands(CLI::App& app, Invocation& into) {
-  add_leaf(
-      app,
-      {"status", "Is the pair ready to fail over? (exit code 0 yes, 1 no, 3 no answer)", Command::status},
-      into);
+  add_leaf(app, {"status", "Is the pair ready to fail over? (exit code 0 yes, 1 no, 3 no answer)", Command::status},
+           into);
   CLI::App* switchover =
       add_leaf(app, {"switchover", "Hand a group over to the other router", Command::switchover}, into);
   switchover->add_option("GROUP", into.group, "Name of the group (default: the only one)");
   switchover->add_flag("--force", into.force, "Even if the other router is not ready; connections may break");
-  CLI::App* release = add_leaf(
-      app, {"release", "Let a router have a group back that was switched over", Command::release}, into);
+  CLI::App* release =
+      add_leaf(app, {"release", "Let a router have a group back that was switched over", Command::release}, into);
   release->add_option("GROUP", into.group, "Name of the group (default: the only one)");
   CLI::App* show = add_family(app, "show", "Details", kShow, into);
   CLI::App* connections =
@@ -159,8 +157,7 @@ void add_commands(CLI::App& app, Invocation& into) {
     into.command = Command::completion;
     into.script = bash_completion(app);
   });
-  CLI::App* agent =
-      add_leaf(app, {"agent", "Keep the nftables table, in the foreground", Command::agent}, into);
+  CLI::App* agent = add_leaf(app, {"agent", "Keep the nftables table, in the foreground", Command::agent}, into);
   agent->add_flag("--check", into.options.check, "Check the configuration and exit");
   agent->add_flag("--debug", into.options.debug, "Log more");
 }
@@ -204,9 +201,8 @@ std::string explain(CLI::App& app, const std::vector<std::string>& words, const 
     names = names_below(*at);
     path += " " + word;
   }
-  return names.empty() || !all_known
-             ? otherwise
-             : fmt::format("{}: a command is missing; one of {}", path, enumerate(names));
+  return names.empty() || !all_known ? otherwise
+                                     : fmt::format("{}: a command is missing; one of {}", path, enumerate(names));
 }
 
 /// Writes words of commands out that were cut short. A line that says of which several a word may be one; none when all
@@ -227,8 +223,7 @@ std::optional<std::string> write_out(CLI::App& app, std::vector<std::string>& wo
       if (name.starts_with(words[i])) fitting.push_back(name);
     }
     if (fitting.empty()) return std::nullopt;
-    if (fitting.size() > 1)
-      return fmt::format("{}: {} may be {}", path, common::quoted(words[i]), enumerate(fitting));
+    if (fitting.size() > 1) return fmt::format("{}: {} may be {}", path, common::quoted(words[i]), enumerate(fitting));
     words[i] = fitting.front();
     at = at->get_subcommand(words[i]);
     path += " " + words[i];

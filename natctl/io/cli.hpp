@@ -47,14 +47,14 @@ struct Invocation {
   std::string dialect;             ///< of the files to import
   std::vector<std::string> files;  ///< the same
   bool rewrite_masquerade = false;
-  std::string textfile;   ///< metrics go there instead of to the standard output
-  std::string listen;     ///< metrics are served there
-  std::string addresses;  ///< "ifupdown" or "networkd": these instead of the configuration
+  std::string textfile;             ///< metrics go there instead of to the standard output
+  std::string listen;               ///< metrics are served there
+  std::string addresses;            ///< "ifupdown" or "networkd": these instead of the configuration
   std::vector<std::string> filter;  ///< of the connections to show
-  bool kernel = false;  ///< show those of the kernel's table instead of those that are replicated
-  std::string interval = "1s";  ///< top: from one look to the next
-  unsigned count = 0;           ///< top: looks; 0: until it is ended
-  std::string script;  ///< completion: what is to be printed
+  bool kernel = false;              ///< show those of the kernel's table instead of those that are replicated
+  std::string interval = "1s";      ///< top: from one look to the next
+  unsigned count = 0;               ///< top: looks; 0: until it is ended
+  std::string script;               ///< completion: what is to be printed
 };
 
 /// What to do, or the code to exit with at once: 0 after --help and --version, 2 after a mistake (what is to

@@ -30,8 +30,7 @@ int nat_check(const Invocation& invocation) {
   const auto config = common::io::load_config(invocation.options);
   if (!config) return common::io::kExitUsage;
   if (!config->has_table())
-    return done(invocation,
-                invocation.options.config + ": has neither `nat` nor `firewall`, so there is no table");
+    return done(invocation, invocation.options.config + ": has neither `nat` nor `firewall`, so there is no table");
   const auto ruleset = make_ruleset(*config);
   if (!ruleset) {
     std::fprintf(stderr, "%s: %s\n", invocation.options.config.c_str(), ruleset.error().text.c_str());
@@ -55,8 +54,7 @@ int nat_check(const Invocation& invocation) {
 
 int nat_clear(const Invocation& invocation) {
   // A living agent must know, or it would take the missing table for an accident and load it again.
-  const auto reply =
-      common::io::ask(invocation.options.run_dir + "/agent.sock", {.verb = "nat.clear"}, kAgentTimeout);
+  const auto reply = common::io::ask(invocation.options.run_dir + "/agent.sock", {.verb = "nat.clear"}, kAgentTimeout);
   if (reply && !reply->ok) return failed(reply->error);
   if (!reply)
     if (const auto removed = Nftables().run(render_removal()); !removed)

@@ -85,8 +85,7 @@ void ConntrackDump::read() {
 /// The last piece carries the flows that came with the end mark.
 void ConntrackDump::finish(bool failed) {
   close();
-  handler_(
-      {.dump = dump_, .flows = failed ? std::span<const Flow>() : flows_, .last = true, .failed = failed});
+  handler_({.dump = dump_, .flows = failed ? std::span<const Flow>() : flows_, .last = true, .failed = failed});
 }
 
 void ConntrackDump::close() {

@@ -44,8 +44,7 @@ class ConntrackDump {
   DecodeCounters& counters_;
   Handler handler_;
   std::unique_ptr<common::io::Loop::Timer> failure_;
-  std::optional<NetlinkSocket>
-      socket_;  ///< a fresh one for each dump: nothing left over can be taken for the new one
+  std::optional<NetlinkSocket> socket_;  ///< a fresh one for each dump: nothing left over can be taken for the new one
   std::uint64_t dump_ = 0;
   bool interrupted_ = false;
   common::Bytes buffer_;

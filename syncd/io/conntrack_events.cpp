@@ -45,12 +45,11 @@ std::optional<ChangeKind> change_of(MessageKind kind) {
 /// that of the host.
 common::Status leave_out(const NetlinkSocket& socket, std::uint32_t port) {
   std::array<sock_filter, 4> code{{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(nlmsghdr, nlmsg_pid)),
-                                   BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(port), 0, 1),
-                                   BPF_STMT(BPF_RET | BPF_K, 0), BPF_STMT(BPF_RET | BPF_K, 0xffffffff)}};
+                                   BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(port), 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
+                                   BPF_STMT(BPF_RET | BPF_K, 0xffffffff)}};
   const sock_fprog program{.len = code.size(), .filter = code.data()};
   if (setsockopt(socket.fd(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0) return {};
-  return common::fail(std::string("conntrack events: cannot attach a filter: ") + std::strerror(errno),
-                      errno);
+  return common::fail(std::string("conntrack events: cannot attach a filter: ") + std::strerror(errno), errno);
 }
 
 }  // namespace
@@ -60,8 +59,8 @@ common::Result<ConntrackEvents> ConntrackEvents::open(std::uint32_t writer) {
   if (!socket) return std::unexpected(socket.error());
   socket->receive_buffer(kBacklog / 2 * kBytesPerReport);
   if (const auto attached = leave_out(*socket, writer); !attached) return std::unexpected(attached.error());
-  for (const unsigned group : {NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY,
-                               NFNLGRP_CONNTRACK_EXP_NEW})
+  for (const unsigned group :
+       {NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY, NFNLGRP_CONNTRACK_EXP_NEW})
     if (const auto joined = socket->join(group); !joined) return std::unexpected(joined.error());
   ConntrackEvents result(std::move(*socket));
   result.buffer_.resize(kReportSize);

@@ -35,7 +35,7 @@ class ConntrackEvents {
   int fd() const { return socket_.fd(); }
   struct Read {
     bool emptied = false;  ///< nothing was left at the end
-    bool lost = false;  ///< reports were dropped since, and nothing that is still to come is older than that
+    bool lost = false;     ///< reports were dropped since, and nothing that is still to come is older than that
   };
   /// Up to kPortion reports, into changes().
   Read read(DecodeCounters& counters);

@@ -182,8 +182,7 @@ void ConntrackWriter::follow_up(std::span<const KernelWrite> writes, const std::
         if (request.refused) refuse(write, request.code, refused);
         break;
       case RequestKind::remove_by_key:
-        if (request.refused && write.op == Op::remove && request.code != ENOENT)
-          refuse(write, request.code, refused);
+        if (request.refused && write.op == Op::remove && request.code != ENOENT) refuse(write, request.code, refused);
         break;
       case RequestKind::remove_by_reply:
         break;  // the create that follows will tell

@@ -56,8 +56,7 @@ class ConntrackWriter {
   explicit ConntrackWriter(NetlinkSocket socket) : socket_(std::move(socket)) {}
   void perform(std::span<const KernelWrite> writes, std::vector<Request>& batch);
   void receive_answers(std::span<const KernelWrite> writes, std::vector<Request>& batch);
-  void note(const ctnetlink::Message& message, std::span<const KernelWrite> writes,
-            std::vector<Request>& batch);
+  void note(const ctnetlink::Message& message, std::span<const KernelWrite> writes, std::vector<Request>& batch);
   void follow_up(std::span<const KernelWrite> writes, const std::vector<Request>& batch,
                  std::vector<KernelResult>& refused);
   void refuse(const KernelWrite& write, int code, std::vector<KernelResult>& refused);

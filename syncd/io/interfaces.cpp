@@ -86,8 +86,7 @@ common::Result<std::unique_ptr<Interfaces>> Interfaces::open(common::io::Loop& l
   return result;
 }
 
-Interfaces::Interfaces(common::io::Loop& loop, Counters& counters, std::function<void()> changed,
-                       NetlinkSocket monitor)
+Interfaces::Interfaces(common::io::Loop& loop, Counters& counters, std::function<void()> changed, NetlinkSocket monitor)
     : loop_(loop),
       counters_(counters),
       changed_(std::move(changed)),
@@ -108,8 +107,7 @@ const Interfaces::Interface* Interfaces::find(const std::string& name) const {
 
 std::vector<IpAddress> Interfaces::addresses() const {
   std::set<IpAddress> all;
-  for (const auto& [index, interface] : interfaces_)
-    all.insert(interface.addresses.begin(), interface.addresses.end());
+  for (const auto& [index, interface] : interfaces_) all.insert(interface.addresses.begin(), interface.addresses.end());
   return {all.begin(), all.end()};
 }
 
@@ -206,8 +204,7 @@ void Interfaces::apply_address(std::uint16_t type, ByteView payload) {
   const auto found = interfaces_.find(static_cast<int>(header->ifa_index));
   if (found == interfaces_.end()) return;
   std::uint32_t flags = header->ifa_flags;
-  if (const auto wide = attribute(payload, sizeof(ifaddrmsg), IFA_FLAGS);
-      wide && wide->size() == sizeof flags)
+  if (const auto wide = attribute(payload, sizeof(ifaddrmsg), IFA_FLAGS); wide && wide->size() == sizeof flags)
     std::memcpy(&flags, wide->data(), sizeof flags);
   // An IPv6 address cannot be bound before the network has been asked whether it is free.
   const bool usable = (flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) == 0;

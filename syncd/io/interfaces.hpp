@@ -35,8 +35,7 @@ class Interfaces {
   std::vector<common::IpAddress> addresses() const;
 
  private:
-  Interfaces(common::io::Loop& loop, Counters& counters, std::function<void()> changed,
-             NetlinkSocket monitor);
+  Interfaces(common::io::Loop& loop, Counters& counters, std::function<void()> changed, NetlinkSocket monitor);
   common::Status read_all();
   common::Status dump(std::uint16_t type);
   void poll();

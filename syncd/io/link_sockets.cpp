@@ -169,8 +169,8 @@ void LinkSockets::open(Link& link, std::size_t number, const Interfaces::Interfa
   auto local = socket_address(link.config.local, port_, interface.index);
   const std::string& name = link.config.interface;
   int error = 0;
-  if (!fd || setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, name.c_str(),
-                        static_cast<socklen_t>(name.size() + 1)) < 0)
+  if (!fd ||
+      setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, name.c_str(), static_cast<socklen_t>(name.size() + 1)) < 0)
     error = errno;
   if (error == 0) {
     set_options(fd.get(), v4);

@@ -26,8 +26,7 @@ class LinkSockets {
 
   struct Callbacks {
     std::function<void(const DatagramReceived& datagram)> received;
-    std::function<void()>
-        turn;  ///< after the datagrams of one portion, or when a full socket takes more again
+    std::function<void()> turn;  ///< after the datagrams of one portion, or when a full socket takes more again
   };
   LinkSockets(common::io::Loop& loop, Counters& counters, Callbacks callbacks);
   ~LinkSockets();
@@ -54,8 +53,8 @@ class LinkSockets {
     int index = 0;  ///< of the interface that the socket is bound to
     common::io::UniqueFd fd;
     bool reported = false, usable = false;
-    bool full = false;   ///< waits for the kernel to take more
-    int open_error = 0;  ///< said once
+    bool full = false;    ///< waits for the kernel to take more
+    int open_error = 0;   ///< said once
     std::string trouble;  ///< why it cannot be used; said once
     std::vector<common::Bytes> out;
   };

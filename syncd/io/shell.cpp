@@ -120,9 +120,9 @@ common::Status Shell::open_kernel() {
     feed(FlowsDumped{piece.dump, piece.flows, piece.last, piece.failed});
     turn();
   });
-  links_.emplace(loop_, counters_,
-                 LinkSockets::Callbacks{.received = [this](const DatagramReceived& d) { feed(d); },
-                                        .turn = [this] { turn(); }});
+  links_.emplace(
+      loop_, counters_,
+      LinkSockets::Callbacks{.received = [this](const DatagramReceived& d) { feed(d); }, .turn = [this] { turn(); }});
   return {};
 }
 
@@ -236,9 +236,7 @@ Shell::Portion Shell::read_events() {
   for (std::size_t i = 0; i < waiting; ++i) syncs_[i].read += count;
   // More than this cannot have been waiting when the request was made, even if reports come faster than we
   // read.
-  const auto done = [&](const Sync& sync) {
-    return read.emptied || sync.read >= ConntrackEvents::kMostWaiting;
-  };
+  const auto done = [&](const Sync& sync) { return read.emptied || sync.read >= ConntrackEvents::kMostWaiting; };
   std::vector<Sync> finished;
   for (std::size_t i = 0; i < waiting; ++i)
     if (done(syncs_[i])) finished.push_back(syncs_[i]);
@@ -339,8 +337,7 @@ void Shell::answer_status(std::uint64_t client, std::uint64_t id) {
   status.counters["io_notify_crowded_out"] = server_->crowded_out();
   status.counters["io_notify_socket_lost"] = server_->socket_lost();
   if (!kernel_reports_) status.reasons.emplace_back(kNoReports);
-  server_->send(client,
-                common::Reply{.id = id, .ok = true, .error = {}, .body = to_json(status), .more = false});
+  server_->send(client, common::Reply{.id = id, .ok = true, .error = {}, .body = to_json(status), .more = false});
 }
 
 void Shell::terminate() {
@@ -394,18 +391,18 @@ std::vector<std::byte> Shell::changed_key(const common::SyncConfig& config) {
 // --- actions ------------------------------------------------------------------------
 
 void Shell::perform(const Action& action) {
-  std::visit(common::Overload{[&](const SendNotify& a) { vrrpd_->send(a.message); },
-                              [&](const Publish& a) {
-                                report_ = a.report;
-                                for (const std::uint64_t client : agents_) server_->send(client, a.report);
-                              },
-                              [&](const StartDump& a) { dump_->start(a.dump); },
-                              [&](const SyncEvents& a) { syncs_.push_back({.request = a.request}); },
-                              [&](const FlushKernel& a) { flushes_.push_back(a.request); },
-                              [&](const SendReply& a) { server_->send(a.client, a.reply); },
-                              [&](const Log& a) { log(a.level, a.name, a.text); },
-                              [&](const Finished&) { loop_.stop(); }},
-             action);
+  std::visit(
+      common::Overload{[&](const SendNotify& a) { vrrpd_->send(a.message); },
+                       [&](const Publish& a) {
+                         report_ = a.report;
+                         for (const std::uint64_t client : agents_) server_->send(client, a.report);
+                       },
+                       [&](const StartDump& a) { dump_->start(a.dump); },
+                       [&](const SyncEvents& a) { syncs_.push_back({.request = a.request}); },
+                       [&](const FlushKernel& a) { flushes_.push_back(a.request); },
+                       [&](const SendReply& a) { server_->send(a.client, a.reply); },
+                       [&](const Log& a) { log(a.level, a.name, a.text); }, [&](const Finished&) { loop_.stop(); }},
+      action);
 }
 
 }  // namespace syncd::io

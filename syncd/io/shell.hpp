@@ -25,8 +25,7 @@ namespace syncd::io {
 class Shell {
  public:
   /// The key is empty with `security: none`.
-  Shell(common::io::Loop& loop, common::io::DaemonOptions options, common::Config config,
-        std::vector<std::byte> key);
+  Shell(common::io::Loop& loop, common::io::DaemonOptions options, common::Config config, std::vector<std::byte> key);
   ~Shell();
   Shell(const Shell&) = delete;
   Shell& operator=(const Shell&) = delete;

@@ -32,8 +32,7 @@ TEST_CASE("what is no YAML, or the wrong kind of it, is said in one line") {
       {"a: b: c\n", {"f:1:5: error: not valid YAML: illegal map value"}},
       {std::string(600, '['), {"f:1:1: error: maps and lists are nested too deeply"}},
       {std::string((4 << 20) + 1, ' '), {"f:1:1: error: the file is longer than 4194304 bytes"}},
-      {kHead + kGroup + "---\nb: 1\n",
-       {"f:10:1: error: a second document begins here; the file must hold only one"}},
+      {kHead + kGroup + "---\nb: 1\n", {"f:10:1: error: a second document begins here; the file must hold only one"}},
       {kHead + kGroup + "}\n", {"f:10:1: error: not valid YAML: illegal flow end"}},
       {",ersion: 1\n", {"f:1:1: error: not valid YAML: unexpected ','"}},
       {kHead + "vrrp: &x {}\n",
@@ -278,15 +277,14 @@ TEST_CASE("what is legal but suspicious is a warning") {
 }
 
 TEST_CASE("several groups must be told apart") {
-  const std::string two =
-      kHead +
-      "vrrp:\n"
-      "  groups:\n"
-      "    A:\n"
-      "      instances: { wan: { interface: eth0, vrid: 1, virtual_addresses: [10.0.0.1/24] } }\n"
-      "      protects: [192.168.0.0/17]\n"
-      "    B:\n"
-      "      instances: { wan: { interface: eth0, vrid: 2, virtual_addresses: [10.0.0.2/24] } }\n";
+  const std::string two = kHead +
+                          "vrrp:\n"
+                          "  groups:\n"
+                          "    A:\n"
+                          "      instances: { wan: { interface: eth0, vrid: 1, virtual_addresses: [10.0.0.1/24] } }\n"
+                          "      protects: [192.168.0.0/17]\n"
+                          "    B:\n"
+                          "      instances: { wan: { interface: eth0, vrid: 2, virtual_addresses: [10.0.0.2/24] } }\n";
   check_all({
       {two, {}},
       {two + "      protects: [192.168.1.0/24]\n",
@@ -353,8 +351,7 @@ TEST_CASE("every mistake of a file is found at once, in the order of the file, a
 
 TEST_CASE("bytes that a terminal would obey are not printed") {
   CHECK(diagnose("version: \"\\e[2J\"\nnodes: { R1: }\nnat: {}\n") ==
-        std::vector<std::string>{
-            "f:1:10: error: version: expected 1, the only version so far, found '\\x1b[2J'"});
+        std::vector<std::string>{"f:1:10: error: version: expected 1, the only version so far, found '\\x1b[2J'"});
 }
 
 TEST_CASE("no damage to a file makes the reader fall over") {

@@ -278,8 +278,7 @@ TEST_CASE("how an instance reaches its peer arrives, each node with its own addr
 TEST_CASE("the digest tells files apart by what they say, not by how they look") {
   const auto digest = [](std::string_view text) { return config_of(text).digest; };
   const std::string plain = digest("version: 1\nnodes: { R1: { priority: 7 }, R2: }\nnat: { source: {} }\n");
-  CHECK(plain ==
-        digest("# note\nnat:\n    source: {}\nnodes:\n  R2:\n  R1: {\"priority\": '7'}\n\nversion: 1"));
+  CHECK(plain == digest("# note\nnat:\n    source: {}\nnodes:\n  R2:\n  R1: {\"priority\": '7'}\n\nversion: 1"));
   CHECK(plain != digest("version: 1\nnodes: { R1: { priority: 8 }, R2: }\nnat: { source: {} }\n"));
   CHECK(plain != digest("version: 1\nnodes: { R1: { priority: 7 } }\nnat: { source: {} }\n"));
   CHECK(plain != digest("version: 1\nnodes: { R1: { priority: 7 }, R2: }\nnat:\n"));

@@ -83,9 +83,9 @@ TEST_CASE("a key file that holds no key is refused") {
   Scratch scratch;
   const std::string path = scratch / "sync.key";
   CHECK_THAT(read_key_file(path).error().text, Catch::Contains("natctl keygen"));
-  for (const std::string& text : {std::string(), std::string("hello"), kKey.substr(4), kKey + kKey,
-                                  kKey.substr(0, 42) + "=", "x" + kKey, kKey.substr(0, 43),
-                                  kKey.substr(0, 20) + "\n" + kKey.substr(20), std::string(100000, 'A')}) {
+  for (const std::string& text :
+       {std::string(), std::string("hello"), kKey.substr(4), kKey + kKey, kKey.substr(0, 42) + "=", "x" + kKey,
+        kKey.substr(0, 43), kKey.substr(0, 20) + "\n" + kKey.substr(20), std::string(100000, 'A')}) {
     put(path, text);
     const auto key = read_key_file(path);
     INFO(text.substr(0, 100));

@@ -52,10 +52,9 @@ struct World {
   std::unique_ptr<NotifyClient> client() {
     return std::make_unique<NotifyClient>(
         loop, path,
-        NotifyClient::Callbacks{
-            .connected = [this] { ++client_connected; },
-            .message = [this](const NotifyMessage& message) { client_received.push_back(message); },
-            .closed = [this] { ++client_closed; }});
+        NotifyClient::Callbacks{.connected = [this] { ++client_connected; },
+                                .message = [this](const NotifyMessage& message) { client_received.push_back(message); },
+                                .closed = [this] { ++client_closed; }});
   }
   /// sd-event ends for good with stop(), so that a World runs once.
   bool run_until(std::function<bool()> what) {
@@ -87,8 +86,7 @@ struct RawClient {
     REQUIRE(connect_to(fd.get(), *socket_address(path)) == 0);
   }
   void say(const std::string& packet) {
-    REQUIRE(send(fd.get(), packet.data(), packet.size(), MSG_NOSIGNAL) ==
-            static_cast<ssize_t>(packet.size()));
+    REQUIRE(send(fd.get(), packet.data(), packet.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(packet.size()));
   }
   UniqueFd fd;
 };
@@ -101,8 +99,7 @@ TEST_CASE("messages go both ways") {
   const auto client = w.client();
   CHECK_FALSE(client->connected());
   client->send(Hello{});  // dropped: not connected yet
-  const Welcome welcome{
-      .version = 1, .node = "R1", .groups = {{"G", GroupState::master, Phase::idle, kTerm}}};
+  const Welcome welcome{.version = 1, .node = "R1", .groups = {{"G", GroupState::master, Phase::idle, kTerm}}};
   w.on_connected = [&](std::uint64_t id) { w.server->send(id, welcome); };
   w.on_message = [&](std::uint64_t id, const NotifyMessage&) {
     w.server->send(id, Prepare{.group = "G", .term = kTerm, .timeout_ms = 1});
@@ -180,12 +177,10 @@ TEST_CASE("what was queued for a slow client comes in order once it reads") {
   const auto client = w.client();
   w.on_connected = [&](std::uint64_t id) {
     for (int i = 0; i < 500; ++i)
-      w.server->send(id, Entered{.group = "G",
-                                 .state = {},
-                                 .phase = {},
-                                 .term = kTerm,
-                                 .priority = i,
-                                 .cause = std::string(5000, 'c')});
+      w.server->send(
+          id,
+          Entered{
+              .group = "G", .state = {}, .phase = {}, .term = kTerm, .priority = i, .cause = std::string(5000, 'c')});
   };
   REQUIRE(w.run_until([&] { return w.client_received.size() == 500; }));
   for (int i = 0; i < 500; ++i)
@@ -261,8 +256,8 @@ TEST_CASE("the socket of a dead process is replaced, a living one is not") {
   w.serve();
   const auto second = w.open_server();
   REQUIRE_FALSE(second);
-  CHECK_THAT(second.error().text, Catch::Contains(w.path + ": is in use by a running process (pid " +
-                                                  std::to_string(getpid()) + ")"));
+  CHECK_THAT(second.error().text,
+             Catch::Contains(w.path + ": is in use by a running process (pid " + std::to_string(getpid()) + ")"));
   w.server.reset();
   CHECK_FALSE(std::filesystem::exists(w.path));
 
@@ -350,9 +345,8 @@ TEST_CASE("ask puts a long reply together and passes over the rest") {
     w.server->send(id, Shut{});
     w.server->send(id, Reply{.id = request->id, .ok = true, .error = {}, .body = body});
   };
-  auto answer = std::async(std::launch::async, [&] {
-    return ask(w.path, Request{.id = 0, .verb = "show", .arguments = {"a", "b"}}, 4s);
-  });
+  auto answer = std::async(std::launch::async,
+                           [&] { return ask(w.path, Request{.id = 0, .verb = "show", .arguments = {"a", "b"}}, 4s); });
   REQUIRE(w.run_until([&] { return answer.wait_for(0s) == std::future_status::ready; }));
   const auto reply = answer.get();
   REQUIRE(reply);
@@ -365,8 +359,7 @@ TEST_CASE("ask puts a long reply together and passes over the rest") {
 }
 
 TEST_CASE("an answer that would not end is refused instead") {
-  const auto packets =
-      packets_of(Reply{.id = 5, .ok = true, .error = {}, .body = std::string(kMaxReplyBody + 1, 'x')});
+  const auto packets = packets_of(Reply{.id = 5, .ok = true, .error = {}, .body = std::string(kMaxReplyBody + 1, 'x')});
   REQUIRE(packets.size() == 1);
   const auto reply = std::get<Reply>(*decode_notify(packets[0]));
   CHECK(reply.id == 5);

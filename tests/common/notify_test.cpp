@@ -152,8 +152,7 @@ TEST_CASE("a missing field is an error that names it, unless its absence says no
       json broken = whole;
       broken[at.parent_pointer()].erase(at.back());
       INFO(broken.dump());
-      const bool optional =
-          kOptional.contains(at.back()) || (at.to_string() == "/node" && whole["type"] == "hello");
+      const bool optional = kOptional.contains(at.back()) || (at.to_string() == "/node" && whole["type"] == "hello");
       if (optional)
         CHECK(error_of(broken) == "");
       else

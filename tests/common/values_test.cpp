@@ -25,8 +25,7 @@ TEST_CASE("addresses parse and print") {
   CHECK(IpAddress::v4(0x0a0a0065) == ip("10.10.0.101"));
   CHECK(ip("2001:DB8:0::1").to_string() == "2001:db8::1");
   CHECK(IpAddress::v6(std::span<const std::byte, 16>(ip("fe80::1").bytes())) == ip("fe80::1"));
-  for (const char* text :
-       {"", "10.0.0", "10.0.0.256", "010.0.0.1", "10.0.0.1 ", "10.0.0.0/8", "::g", "1:2", "eth0"})
+  for (const char* text : {"", "10.0.0", "10.0.0.256", "010.0.0.1", "10.0.0.1 ", "10.0.0.0/8", "::g", "1:2", "eth0"})
     CHECK_FALSE(IpAddress::parse(text));
   CHECK_FALSE(IpAddress::parse(std::string_view("10.0.0.1\0", 9)));
 }
@@ -72,8 +71,8 @@ TEST_CASE("prefixes") {
 
 TEST_CASE("hardware addresses") {
   CHECK(MacAddress::parse("00:00:5E:00:01:fF").value().to_string() == "00:00:5e:00:01:ff");
-  for (const char* text : {"", "00:00:5e:00:01", "00:00:5e:00:01:0g", "00-00-5e-00-01-01",
-                           "00:00:5e:00:01:001", "00:00:5e:00:01: 1"})
+  for (const char* text :
+       {"", "00:00:5e:00:01", "00:00:5e:00:01:0g", "00-00-5e-00-01-01", "00:00:5e:00:01:001", "00:00:5e:00:01: 1"})
     CHECK_FALSE(MacAddress::parse(text));
 }
 
@@ -130,8 +129,7 @@ TEST_CASE("a varint that is too long or too large fails") {
 TEST_CASE("the internet checksum") {
   // The example of RFC 1071 section 3: the sum of 0001 f203 f4f5 f6f7 is ddf2.
   Bytes data;
-  for (const int b : {0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7})
-    data.push_back(static_cast<std::byte>(b));
+  for (const int b : {0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7}) data.push_back(static_cast<std::byte>(b));
   CHECK(checksum_finish(checksum_add(0, data)) == static_cast<std::uint16_t>(~0xddf2));
   data.push_back(std::byte{0x01});
   CHECK(checksum_finish(checksum_add(0, data)) == static_cast<std::uint16_t>(~0xdef2));

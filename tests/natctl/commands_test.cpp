@@ -71,8 +71,7 @@ TEST_CASE("without daemons status is 3 and everything that asks one of them is 1
   CHECK(run_command(invocation(Command::status, missing, folder)) == 3);
   for (const Command command :
        {Command::switchover, Command::release, Command::sync_verify, Command::sync_resync, Command::nat_apply,
-        Command::show_vrrp, Command::show_sync, Command::show_nat, Command::show_connections,
-        Command::show_events})
+        Command::show_vrrp, Command::show_sync, Command::show_nat, Command::show_connections, Command::show_events})
     CHECK(run_command(invocation(command, missing, folder)) == 1);
 }
 

@@ -47,35 +47,34 @@ bool has_line(const std::string& text, const std::string& line) {
 TEST_CASE("each number under its name and labels") {
   const std::string text = metrics_text(answers(), "0.1.0");
   INFO(text);
-  for (
-      const char* line :
-      {R"(steadynat_build_info{version="0.1.0",node="R1"} 1)",
-       R"(steadynat_up{daemon="vrrpd"} 1)",
-       R"(steadynat_failover_ready 1)",
-       R"(steadynat_peer_alive 1)",
-       R"(steadynat_group_state{group="MAIN-GW"} 2)",
-       R"(steadynat_group_term{group="MAIN-GW"} 7)",
-       R"(steadynat_group_gate_open{group="MAIN-GW"} 1)",
-       R"(steadynat_group_events_total{group="MAIN-GW",event="late_ready"} 6)",
-       R"(steadynat_group_last_transition_timestamp_seconds{group="MAIN-GW"} 1795381200.5)",
-       R"(steadynat_vrrp_state{group="MAIN-GW",instance="wan",interface="eth0",vrid="1"} 2)",
-       R"(steadynat_vrrp_advertisements_sent_total{group="MAIN-GW",instance="wan",interface="eth0",vrid="1"} 5)",
-       R"(steadynat_vrrp_priority_zero_sent_total{group="MAIN-GW",instance="wan",interface="eth0",vrid="1"} 3)",
-       R"(steadynat_vrrp_priority_zero_received_total{group="MAIN-GW",instance="wan",interface="eth0",vrid="1"} 0)",
-       R"(steadynat_vrrp_receive_errors_total{group="MAIN-GW",instance="wan",interface="eth0",vrid="1",)"
-       R"(reason="ttl"} 1)",
-       R"(steadynat_vrrp_events_total{event="protocol_errors"} 8)",
-       R"(steadynat_sync_connected 1)",
-       R"(steadynat_sync_state 2)",
-       R"(steadynat_sync_lag_seconds 0.25)",
-       R"(steadynat_sync_queue_depth 3)",
-       R"(steadynat_sync_cache_entries{cache="internal"} 6000)",
-       R"(steadynat_sync_messages_sent_total 100)",
-       R"(steadynat_sync_netlink_overruns_total 2)",
-       R"(steadynat_sync_events_total{event="duplicates"} 4)",
-       R"(steadynat_nat_active 1)",
-       R"(steadynat_nat_packets_total{what="shut"} 7)",
-       R"(steadynat_nat_transactions_total 3)"})
+  for (const char* line :
+       {R"(steadynat_build_info{version="0.1.0",node="R1"} 1)",
+        R"(steadynat_up{daemon="vrrpd"} 1)",
+        R"(steadynat_failover_ready 1)",
+        R"(steadynat_peer_alive 1)",
+        R"(steadynat_group_state{group="MAIN-GW"} 2)",
+        R"(steadynat_group_term{group="MAIN-GW"} 7)",
+        R"(steadynat_group_gate_open{group="MAIN-GW"} 1)",
+        R"(steadynat_group_events_total{group="MAIN-GW",event="late_ready"} 6)",
+        R"(steadynat_group_last_transition_timestamp_seconds{group="MAIN-GW"} 1795381200.5)",
+        R"(steadynat_vrrp_state{group="MAIN-GW",instance="wan",interface="eth0",vrid="1"} 2)",
+        R"(steadynat_vrrp_advertisements_sent_total{group="MAIN-GW",instance="wan",interface="eth0",vrid="1"} 5)",
+        R"(steadynat_vrrp_priority_zero_sent_total{group="MAIN-GW",instance="wan",interface="eth0",vrid="1"} 3)",
+        R"(steadynat_vrrp_priority_zero_received_total{group="MAIN-GW",instance="wan",interface="eth0",vrid="1"} 0)",
+        R"(steadynat_vrrp_receive_errors_total{group="MAIN-GW",instance="wan",interface="eth0",vrid="1",)"
+        R"(reason="ttl"} 1)",
+        R"(steadynat_vrrp_events_total{event="protocol_errors"} 8)",
+        R"(steadynat_sync_connected 1)",
+        R"(steadynat_sync_state 2)",
+        R"(steadynat_sync_lag_seconds 0.25)",
+        R"(steadynat_sync_queue_depth 3)",
+        R"(steadynat_sync_cache_entries{cache="internal"} 6000)",
+        R"(steadynat_sync_messages_sent_total 100)",
+        R"(steadynat_sync_netlink_overruns_total 2)",
+        R"(steadynat_sync_events_total{event="duplicates"} 4)",
+        R"(steadynat_nat_active 1)",
+        R"(steadynat_nat_packets_total{what="shut"} 7)",
+        R"(steadynat_nat_transactions_total 3)"})
     CHECK(has_line(text, line));
 }
 

@@ -12,8 +12,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr Duration kNotifyDelay = 100us;      // one hop over a Unix socket, with the wake-up of the other side
-constexpr Duration kReconnect = 50ms;         // NotifyClient::kReconnectEvery
+constexpr Duration kNotifyDelay = 100us;  // one hop over a Unix socket, with the wake-up of the other side
+constexpr Duration kReconnect = 50ms;     // NotifyClient::kReconnectEvery
 constexpr std::size_t kWritesPerTurn = 64;
 
 std::size_t slot(Daemon d) {

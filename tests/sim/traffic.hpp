@@ -19,10 +19,10 @@ class Traffic {
   Traffic(World& world, int flows, int short_flows, std::uint64_t seed);
   void start();
   void calm_down() { calm_ = true; }  ///< no more short flows
-  void forget_holder(int box);   ///< its copy is legitimately gone (reboot)
-  void forget_replica(int box);  ///< its syncd died: its copy is gone unless it is the master
-  void note_handed_over(int from);  ///< the other box has said that it holds everything
-  void note_acknowledged();  ///< looks at the masters' backlog; called now and then
+  void forget_holder(int box);        ///< its copy is legitimately gone (reboot)
+  void forget_replica(int box);       ///< its syncd died: its copy is gone unless it is the master
+  void note_handed_over(int from);    ///< the other box has said that it holds everything
+  void note_acknowledged();           ///< looks at the masters' backlog; called now and then
 
   std::uint64_t delivered() const { return delivered_; }
   std::uint64_t lost() const { return lost_; }

@@ -132,10 +132,8 @@ TEST_CASE("an update gives window scales and flags of both directions") {
   REQUIRE(flow);
   CHECK(flow->status == 0x19e);
   CHECK(flow->timeout == 432000);
-  CHECK(
-      flow->tcp ==
-      TcpState{
-          .state = 3, .flags_original = 0x23, .flags_reply = 0x23, .scale_original = 10, .scale_reply = 10});
+  CHECK(flow->tcp ==
+        TcpState{.state = 3, .flags_original = 0x23, .flags_reply = 0x23, .scale_original = 10, .scale_reply = 10});
 }
 
 TEST_CASE("the end of a connection has its key, its cause, and no TCP state that could be written anywhere") {
@@ -272,10 +270,9 @@ TEST_CASE("a window scale is sent only where both directions have one") {
 }
 
 TEST_CASE("no request goes without a tuple: the kernel would take a delete without one for all entries") {
-  for (const RequestKind kind :
-       {RequestKind::create, RequestKind::create_untied, RequestKind::update, RequestKind::update_untied,
-        RequestKind::update_but_status, RequestKind::set_timeout,
-        RequestKind::remove_by_key, RequestKind::remove_by_reply, RequestKind::get}) {
+  for (const RequestKind kind : {RequestKind::create, RequestKind::create_untied, RequestKind::update,
+                                 RequestKind::update_untied, RequestKind::update_but_status, RequestKind::set_timeout,
+                                 RequestKind::remove_by_key, RequestKind::remove_by_reply, RequestKind::get}) {
     common::Bytes bytes;
     encode_request(bytes, kind, tcp_flow(), 1);
     const auto ct = parse(bytes);

@@ -73,10 +73,10 @@ TEST_CASE("records: a row for every error") {
       {RecordError::extras_form, joined(udp, raw({0x80, 0x10, 0, 0}))},
       {RecordError::extras_form, joined(udp, raw({0x80, 0x10, 200, 0}))},
       {RecordError::extras_form, joined(udp, raw({0x80, 0x10, 1, 4, 0}))},
-      {RecordError::extras_form, joined(udp, raw({0x80, 0x10, 2, 4, 0, 0}))},                 // a helper without a name
-      {RecordError::extras_form, joined(udp, raw({0x80, 0x10, 4, 9, 0, 9, 0, 0}))},           // one type twice
-      {RecordError::extras_form, joined(udp, raw({0x80, 0x10, 4, 9, 0, 8, 0, 0}))},           // out of order
-      {RecordError::extras_form, joined(udp, raw({0x80, 0x10, 3, 9, 5, 0, 0}))},              // longer than all
+      {RecordError::extras_form, joined(udp, raw({0x80, 0x10, 2, 4, 0, 0}))},        // a helper without a name
+      {RecordError::extras_form, joined(udp, raw({0x80, 0x10, 4, 9, 0, 9, 0, 0}))},  // one type twice
+      {RecordError::extras_form, joined(udp, raw({0x80, 0x10, 4, 9, 0, 8, 0, 0}))},  // out of order
+      {RecordError::extras_form, joined(udp, raw({0x80, 0x10, 3, 9, 5, 0, 0}))},     // longer than all
       {RecordError::extras_form, joined(udp, raw({0x80, 0x10, 11, 1, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}))},  // not SCTP
       {RecordError::extras_form, joined(sctp, raw({0x80, 0x10, 3, 1, 1, 0, 0}))},
       {RecordError::master_form, joined(udp, joined(raw({0, 1}), joined(raw({0x82}), ends)))},
@@ -131,7 +131,7 @@ TEST_CASE("ctnetlink: a row for every error") {
       {DecodeError::truncated, {}},
       {DecodeError::truncated, raw({2, 0, 0})},
       {DecodeError::bad_attribute, flow(raw({40, 0, 1, 0}))},
-      {DecodeError::bad_attribute, flow(joined(both, attribute(3, raw({0}))))},         // a status of one byte
+      {DecodeError::bad_attribute, flow(joined(both, attribute(3, raw({0}))))},            // a status of one byte
       {DecodeError::bad_attribute, flow(joined(both, attribute(22, common::Bytes(17))))},  // labels of 17
       {DecodeError::bad_attribute, flow(joined(both, attribute(5, raw({9, 0, 1, 0}))))},   // a helper that overruns
       {DecodeError::missing_tuple, flow({})},

@@ -33,8 +33,7 @@ inline bool enter_namespace() {
     WARN("skipped: needs root");
     return false;
   }
-  const bool entered = unshare(CLONE_NEWNET) == 0 && shell("ip link set lo up") &&
-                       shell("nft -f -", kTable) &&
+  const bool entered = unshare(CLONE_NEWNET) == 0 && shell("ip link set lo up") && shell("nft -f -", kTable) &&
                        shell("cat > /proc/sys/net/netfilter/nf_conntrack_events", "1");
   if (!entered) WARN("skipped: no network namespace with nft can be made here");
   return entered;

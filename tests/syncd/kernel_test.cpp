@@ -27,8 +27,7 @@ Flow tcp_flow(std::uint16_t port, std::uint16_t translated) {
   flow.key.protocol = IPPROTO_TCP;
   flow.key.original = {address("192.168.100.5"), address("203.0.113.9"), port, 80};
   flow.reply = {address("203.0.113.9"), address("10.10.0.101"), 80, translated};
-  flow.status =
-      status_bits::seen_reply | status_bits::assured | status_bits::confirmed | status_bits::src_nat;
+  flow.status = status_bits::seen_reply | status_bits::assured | status_bits::confirmed | status_bits::src_nat;
   flow.timeout = 600;
   flow.has_tcp = true;
   flow.tcp = {.state = 3, .flags_original = 0x2b, .flags_reply = 0x3b, .scale_original = 7, .scale_reply = 9};
@@ -100,8 +99,7 @@ void check_same(const Flow& found, const Flow& flow) {
 
 }  // namespace
 
-TEST_CASE("an entry written into the kernel is the one that its dump shows, translation included",
-          "[kernel]") {
+TEST_CASE("an entry written into the kernel is the one that its dump shows, translation included", "[kernel]") {
   if (!test::enter_namespace()) return;
   Bench bench;
   Flow marked = tcp_flow(1000, 40000);
@@ -128,12 +126,10 @@ TEST_CASE("an entry written into the kernel is the one that its dump shows, tran
   esp.key.protocol = IPPROTO_ESP;
   esp.key.original.source_port = esp.key.original.destination_port = 0;
   esp.reply = ctnetlink::untranslated_reply(esp);
-  const std::vector<Flow> flows{
-      marked, tcp_flow(1001, 1001), udp_flow(1002, 50002), plain,       inward, both, zoned,
-      fresh,  icmp_flow(7, 7),      icmp_flow(8, 9000),    icmp_inward, esp};
+  const std::vector<Flow> flows{marked, tcp_flow(1001, 1001), udp_flow(1002, 50002), plain,       inward, both, zoned,
+                                fresh,  icmp_flow(7, 7),      icmp_flow(8, 9000),    icmp_inward, esp};
   std::vector<KernelWrite> writes;
-  for (const Flow& flow : flows)
-    writes.push_back({.op = Op::create, .flow = flow, .token = writes.size() + 1});
+  for (const Flow& flow : flows) writes.push_back({.op = Op::create, .flow = flow, .token = writes.size() + 1});
   for (const KernelResult& refused : bench.write(writes))
     FAIL_CHECK("token " << refused.token << " code " << refused.code);
   const auto table = bench.table();
@@ -249,9 +245,9 @@ TEST_CASE("update, set_timeout and remove touch only what exists", "[kernel]") {
 TEST_CASE("window scale and be-liberal are set in both directions on an entry that lacked them", "[kernel]") {
   if (!test::enter_namespace()) return;
   Bench bench;
-  REQUIRE(test::shell(
-      "conntrack -I -p tcp -s 192.168.100.5 -d 203.0.113.9 --sport 1000 --dport 80 --state ESTABLISHED "
-      "--timeout 300 -u SEEN_REPLY,ASSURED --src-nat 10.10.0.101:40000 > /dev/null 2>&1"));
+  REQUIRE(
+      test::shell("conntrack -I -p tcp -s 192.168.100.5 -d 203.0.113.9 --sport 1000 --dport 80 --state ESTABLISHED "
+                  "--timeout 300 -u SEEN_REPLY,ASSURED --src-nat 10.10.0.101:40000 > /dev/null 2>&1"));
   const Flow flow = tcp_flow(1000, 40000);
   CHECK(bench.table()[flow.key].tcp.scale_original == 0);
   CHECK(bench.write(Op::create_or_update, flow).empty());
@@ -276,8 +272,8 @@ TEST_CASE("every refusal of a large bad batch is attributed to its token", "[ker
   }
   const auto refused = bench.write(writes);
   CHECK(refused.size() == count / 2);
-  CHECK(std::all_of(refused.begin(), refused.end(),
-                    [](const auto& r) { return r.code == EEXIST && r.token % 2 == 1; }));
+  CHECK(
+      std::all_of(refused.begin(), refused.end(), [](const auto& r) { return r.code == EEXIST && r.token % 2 == 1; }));
   CHECK(bench.writer.counters().answers_lost == 0);
 }
 
@@ -313,8 +309,7 @@ TEST_CASE("events tell what others did, in order, and not what our own writer di
   CHECK_FALSE(changes[2].flow.has_tcp);
 }
 
-TEST_CASE("lost events are reported once, after those that were kept: they are older than the loss",
-          "[kernel]") {
+TEST_CASE("lost events are reported once, after those that were kept: they are older than the loss", "[kernel]") {
   if (!test::enter_namespace()) return;
   Bench bench;
   auto events = *io::ConntrackEvents::open(0xffff);

@@ -31,16 +31,16 @@ struct Router {
     REQUIRE(unshare(CLONE_NEWNET) == 0);
     ns = common::io::UniqueFd(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
     interfaces = std::move(*io::Interfaces::open(loop, counters, [this] { follow(); }));
-    sockets.emplace(loop, counters,
-                    io::LinkSockets::Callbacks{
-                        .received =
-                            [this](const DatagramReceived& d) {
-                              received.push_back({d.link, d.source, {d.bytes.begin(), d.bytes.end()}});
-                            },
-                        .turn =
-                            [this] {
-                              if (on_turn) on_turn();
-                            }});
+    sockets.emplace(
+        loop, counters,
+        io::LinkSockets::Callbacks{.received =
+                                       [this](const DatagramReceived& d) {
+                                         received.push_back({d.link, d.source, {d.bytes.begin(), d.bytes.end()}});
+                                       },
+                                   .turn =
+                                       [this] {
+                                         if (on_turn) on_turn();
+                                       }});
     common::SyncConfig config;
     config.links.push_back({.interface = "eth1", .local = address(local), .peer = address(peer)});
     sockets->configure(config);
@@ -120,8 +120,7 @@ void run_pair(const std::string& first, const std::string& second, const std::st
   const auto both = [&](const Changes& changes) {
     return [&, changes] { return a.changes == changes && b.changes == changes; };
   };
-  const Changes off{false}, on{false, true}, off_again{false, true, false},
-      on_again{false, true, false, true};
+  const Changes off{false}, on{false, true}, off_again{false, true, false}, on_again{false, true, false, true};
   const Changes gone{false, true, false, true, false};
   run_steps(loop, {{both(off),
                     [&] {
@@ -166,9 +165,8 @@ void run_pair(const std::string& first, const std::string& second, const std::st
 
 }  // namespace
 
-TEST_CASE(
-    "a sync link works as soon as its interface, address and carrier are there, and again when they return",
-    "[kernel]") {
+TEST_CASE("a sync link works as soon as its interface, address and carrier are there, and again when they return",
+          "[kernel]") {
   if (!test::enter_namespace()) return;
   run_pair("10.10.10.2", "10.10.10.3", "/24 dev eth1");
 }

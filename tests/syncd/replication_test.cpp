@@ -306,7 +306,7 @@ TEST_CASE("a syncd that starts anew beside a working master never lets the peer 
   p.run(100ms);
   p.kill(0);
   p.run(50ms);
-  p.dump_delay = 400ms;   // a large table
+  p.dump_delay = 400ms;  // a large table
   p.start(0);
   p.welcome(0, common::GroupState::master, {1, "R1"});
   for (int i = 0; i < 80; ++i) {

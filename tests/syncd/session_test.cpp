@@ -1,8 +1,9 @@
+#include "syncd/session.hpp"
+
 #include <catch2/catch.hpp>
 #include <functional>
 #include <map>
 
-#include "syncd/session.hpp"
 #include "tests/syncd/pair.hpp"
 
 using namespace syncd_test;
@@ -70,7 +71,7 @@ TEST_CASE("what is forged, damaged, reflected or replayed is refused") {
   const auto sealed = a.seal("once");
   CHECK(b.opened(sealed) == "once");
   CHECK(b.refused(sealed) == SessionError::replayed);
-  CHECK(a.refused(sealed) == SessionError::forged);   // back to where it came from: the directions have different keys
+  CHECK(a.refused(sealed) == SessionError::forged);  // back to where it came from: the directions have different keys
   for (std::size_t at = 0; at < sealed.size(); ++at) {
     auto damaged = a.seal("again");
     damaged[at] ^= std::byte{1};
@@ -173,7 +174,7 @@ TEST_CASE("a recorded hello does not disturb the live session, nor one that is b
   End a("R1", "R2", 1, kKey), b("R2", "R1", 2, kKey);
   const auto old = a.hello();
   shake(a, b);
-  End again("R1", "R2", 9, kKey);   // R1 after a restart
+  End again("R1", "R2", 9, kKey);  // R1 after a restart
   for (int i = 0; i < 20; ++i) CHECK(b.session.receive(old));
   CHECK(a.opened(b.seal("still here")) == "still here");
   REQUIRE(b.session.receive(again.hello()));

@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """The style that a machine can check, so that nobody needs to argue about it.
 
-Layering (engines know no io and no other daemon), words that an engine may not use, sizes of files and functions,
-unfinished words, paths of a machine. Prints each offence as file:line: text; exit 1 if there is any.
+The format of `.clang-format`, layering (engines know no io and no other daemon), words that an engine may not use,
+sizes of files and functions, unfinished words, paths of a machine. Prints each offence as file:line: text; exit 1 if
+there is any.
 """
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -99,6 +101,15 @@ def check_text(path, lines):
             yield number, "path of a machine"
 
 
+def unformatted(paths):
+    """Lines as `clang-format-19 --dry-run` prints them. Other versions break lines elsewhere."""
+    if shutil.which("clang-format-19") is None:
+        return ["clang-format-19 is not here; install it: tests/run --deps"]
+    sources = [str(path) for path in paths if path.suffix in (".cpp", ".hpp")]
+    done = subprocess.run(["clang-format-19", "--dry-run", *sources], cwd=ROOT, capture_output=True, text=True)
+    return [line for line in done.stderr.splitlines() if re.match(r"\S+:\d+:\d+: ", line)]
+
+
 def main():
     offences = 0
     for path in tracked():
@@ -114,6 +125,10 @@ def main():
         for number, text in found:
             offences += 1
             print(f"{path}:{number}: {text}")
+    wrong = unformatted(tracked())
+    offences += len(wrong)
+    for line in wrong:
+        print(line)
     print(f"{offences} offences" if offences else "tidy")
     return 1 if offences else 0
 

@@ -1,9 +1,9 @@
-#include <catch2/catch.hpp>
+#include "vrrpd/advert.hpp"
 
+#include <catch2/catch.hpp>
 #include <string>
 
 #include "common/prng.hpp"
-#include "vrrpd/advert.hpp"
 
 using namespace vrrpd;
 using common::Checksum;
@@ -18,7 +18,9 @@ common::Bytes bytes(std::string_view hex) {
   return result;
 }
 
-common::IpAddress ip(std::string_view text) { return *common::IpAddress::parse(text); }
+common::IpAddress ip(std::string_view text) {
+  return *common::IpAddress::parse(text);
+}
 
 const common::IpAddress kSource = ip("10.0.0.2");
 
@@ -81,10 +83,12 @@ TEST_CASE("9568 7.1: every reason to drop, by name", "[advert]") {
   CHECK(try_decode(with(0, 0x21)).error() == DecodeError::version);
   CHECK(try_decode({}).error() == DecodeError::version);
   CHECK(try_decode(with(0, 0x32)).error() == DecodeError::type);
-  CHECK(try_decode(with(3, 2)).error() == DecodeError::length);       // one address of two
+  CHECK(try_decode(with(3, 2)).error() == DecodeError::length);         // one address of two
   CHECK(try_decode(with(0, 0x31, 16)).error() == DecodeError::length);  // four bytes too many
   CHECK(try_decode(bytes("310a64")).error() == DecodeError::length);
-  CHECK(try_decode(bytes("310a640100647502" "0a0000fe")).error() == DecodeError::checksum);
+  CHECK(try_decode(bytes("310a640100647502"
+                         "0a0000fe"))
+            .error() == DecodeError::checksum);
   CHECK(try_decode(bytes(kPseudo), Checksum::automatic, 255, 11).error() == DecodeError::vrid);
   CHECK(try_decode(bytes(kPseudo), Checksum::automatic, 255, std::nullopt).error() == DecodeError::vrid);
   CHECK(try_decode(with(5, 0)).error() == DecodeError::interval);
@@ -126,8 +130,10 @@ TEST_CASE("9568 5.2.7: the interval is rounded into its twelve bits", "[advert]"
 TEST_CASE("what is encoded decodes to the same, in both dialects", "[advert]") {
   common::Prng random(1);
   for (int i = 0; i < 2000; ++i) {
-    Advert advert{static_cast<std::uint8_t>(1 + random.below(255)), static_cast<std::uint8_t>(random.below(256)),
-                  std::chrono::milliseconds(10 * (1 + random.below(4095))), {}};
+    Advert advert{static_cast<std::uint8_t>(1 + random.below(255)),
+                  static_cast<std::uint8_t>(random.below(256)),
+                  std::chrono::milliseconds(10 * (1 + random.below(4095))),
+                  {}};
     for (std::uint64_t n = 1 + random.below(kMostAddresses); n > 0; --n)
       advert.addresses.push_back(common::IpAddress::v4(static_cast<std::uint32_t>(random.next())));
     const auto form = random.chance(0.5) ? ChecksumForm::rfc5798 : ChecksumForm::rfc9568;

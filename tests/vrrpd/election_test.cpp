@@ -1,7 +1,7 @@
 // The table "who may take over when", row by row.
-#include <catch2/catch.hpp>
-
 #include "vrrpd/election.hpp"
+
+#include <catch2/catch.hpp>
 
 using namespace vrrpd;
 using common::GroupReport;
@@ -42,7 +42,9 @@ GroupReport peer(GroupState state, Phase phase = Phase::idle, Term term = {5, "R
   return report;
 }
 
-bool claims(const Facts& f) { return decide(f).decision == Decision::claim; }
+bool claims(const Facts& f) {
+  return decide(f).decision == Decision::claim;
+}
 
 }  // namespace
 
@@ -116,7 +118,9 @@ TEST_CASE("election: priority 0 needs a second sign", "[election]") {
     CHECK_FALSE(claims(f));
     CHECK(decide(f).again == f.now + 50ms);
   }
-  SECTION("on one, and the others are overdue") { CHECK(claims(f)); }
+  SECTION("on one, and the others are overdue") {
+    CHECK(claims(f));
+  }
   SECTION("the link says that it left") {
     const GroupReport said = peer(GroupState::fault);
     f.overdue_at = f.now + 50ms;
@@ -199,8 +203,8 @@ TEST_CASE("election: who was stopped listens first, whatever is said", "[electio
 TEST_CASE("election: whatever the facts, a verdict to stay names a later time or none", "[election]") {
   // The full product of what the peer can say with what can be heard.
   const GroupState states[] = {GroupState::backup, GroupState::master, GroupState::fault};
-  const Phase phases[] = {Phase::idle, Phase::claiming, Phase::requesting, Phase::handing_over, Phase::leaving,
-                          Phase::yielded};
+  const Phase phases[] = {Phase::idle,         Phase::claiming, Phase::requesting,
+                          Phase::handing_over, Phase::leaving,  Phase::yielded};
   for (int bits = 0; bits < 512; ++bits)
     for (const GroupState state : states)
       for (const Phase phase : phases)

@@ -146,8 +146,12 @@ TEST_CASE("terms: a participant knows a newer one than we do", "[engine]") {
   b.say(kSyncd, common::Hello{.role = Role::syncd, .node = "R1", .terms = {{"G", {9, "R2"}}}});
   CHECK(b.group().term == common::Term{9, "R2"});
   // A lie that would end in an overflow is not believed.
-  b.say(kSyncd, common::PeerReport{.link = common::LinkState::up, .node = "R2", .heard = true, .groups = {
-      {.group = "G", .state = GroupState::backup, .term = {~std::uint64_t{0}, "R2"}}}, .replicas = {}});
+  b.say(kSyncd,
+        common::PeerReport{.link = common::LinkState::up,
+                           .node = "R2",
+                           .heard = true,
+                           .groups = {{.group = "G", .state = GroupState::backup, .term = {~std::uint64_t{0}, "R2"}}},
+                           .replicas = {}});
   CHECK(b.group().term == common::Term{9, "R2"});
   CHECK(b.group().counters.at("term_refused") == 1);
 }
@@ -187,8 +191,11 @@ TEST_CASE("a syncd that is far behind lowers the priority, and says so; only a l
   b.links_up();
   b.connect(kSyncd, Role::syncd);
   const auto report = [&](common::LinkState link, bool complete) {
-    b.say(kSyncd, common::PeerReport{.link = link, .node = "R2", .heard = true, .groups = {}, .replicas = {
-        {.group = "G", .complete = complete}}});
+    b.say(kSyncd, common::PeerReport{.link = link,
+                                     .node = "R2",
+                                     .heard = true,
+                                     .groups = {},
+                                     .replicas = {{.group = "G", .complete = complete}}});
   };
   const auto pass = [&](Duration time) {
     for (const Time end = b.now + time; b.now < end; b.pass(100ms)) {
@@ -257,6 +264,24 @@ TEST_CASE("without groups there is nothing to do, and stopping is done at once",
   CHECK(b.got<vrrpd::Finished>().size() == 1);
 }
 
+namespace {
+
+common::PeerReport random_report(common::Prng& random, const common::Term& term) {
+  const common::GroupReport said{.group = "G",
+                                 .state = static_cast<GroupState>(random.below(4)),
+                                 .phase = static_cast<common::Phase>(random.below(6)),
+                                 .term = term,
+                                 .complete = random.chance(0.5),
+                                 .priority = static_cast<int>(random.below(255))};
+  return {.link = static_cast<common::LinkState>(random.below(4)),
+          .node = "R2",
+          .heard = true,
+          .groups = {said},
+          .replicas = {{"G", random.chance(0.5), 0}}};
+}
+
+}  // namespace
+
 TEST_CASE("any order of random events: no invariant breaks, and deadlines lie ahead", "[engine]") {
   common::Prng random(GENERATE(1, 2, 3, 4, 5, 6, 7, 8));
   Bench b(full(), {.terms = {}, .table_was_loaded = true});
@@ -265,27 +290,42 @@ TEST_CASE("any order of random events: no invariant breaks, and deadlines lie ah
     const vrrpd::ClientId client = 1 + random.below(4);
     const common::Term term{random.below(30), random.chance(0.5) ? "R1" : "R2"};
     switch (random.below(12)) {
-      case 0: b.connect(client, static_cast<Role>(random.below(4))); break;
-      case 1: b.feed(vrrpd::ClientClosed{client}); break;
-      case 2: b.say(client, common::Ready{"G", b.group().term, random.chance(0.8), {}}); break;
-      case 3: b.say(client, common::Drained{"G", b.group().term, random.chance(0.5), {}}); break;
-      case 4:
-      case 5: {
-        common::GroupReport said{.group = "G", .state = static_cast<GroupState>(random.below(4)),
-                                 .phase = static_cast<common::Phase>(random.below(6)), .term = term,
-                                 .complete = random.chance(0.5), .priority = static_cast<int>(random.below(255))};
-        b.say(client, common::PeerReport{.link = static_cast<common::LinkState>(random.below(4)), .node = "R2",
-                                         .heard = true, .groups = {said}, .replicas = {{"G", random.chance(0.5), 0}}});
+      case 0:
+        b.connect(client, static_cast<Role>(random.below(4)));
         break;
-      }
-      case 6: b.advert(static_cast<int>(random.below(256)), random.chance(0.5) ? "10.0.0.1" : "10.0.0.3"); break;
-      case 7: b.advert(static_cast<int>(random.below(256)), "10.1.0.3", 1s, "lan", 11); break;
-      case 8: b.feed(vrrpd::LinkChanged{"wan", true, random.chance(0.9), Bench::own("wan"), {}}); break;
-      case 9: b.say(client, common::Request{1, random.chance(0.5) ? "switchover" : "release",
-                                            random.chance(0.3) ? std::vector<std::string>{"--force"}
-                                                               : std::vector<std::string>{}}); break;
-      case 10: b.pass(std::chrono::milliseconds(random.below(2000))); break;
-      case 11: b.now += std::chrono::milliseconds(random.below(9000)); break;  // stopped meanwhile
+      case 1:
+        b.feed(vrrpd::ClientClosed{client});
+        break;
+      case 2:
+        b.say(client, common::Ready{"G", b.group().term, random.chance(0.8), {}});
+        break;
+      case 3:
+        b.say(client, common::Drained{"G", b.group().term, random.chance(0.5), {}});
+        break;
+      case 4:
+      case 5:
+        b.say(client, random_report(random, term));
+        break;
+      case 6:
+        b.advert(static_cast<int>(random.below(256)), random.chance(0.5) ? "10.0.0.1" : "10.0.0.3");
+        break;
+      case 7:
+        b.advert(static_cast<int>(random.below(256)), "10.1.0.3", 1s, "lan", 11);
+        break;
+      case 8:
+        b.feed(vrrpd::LinkChanged{"wan", true, random.chance(0.9), Bench::own("wan"), {}});
+        break;
+      case 9:
+        b.say(client,
+              common::Request{1, random.chance(0.5) ? "switchover" : "release",
+                              random.chance(0.3) ? std::vector<std::string>{"--force"} : std::vector<std::string>{}});
+        break;
+      case 10:
+        b.pass(std::chrono::milliseconds(random.below(2000)));
+        break;
+      case 11:
+        b.now += std::chrono::milliseconds(random.below(9000));
+        break;  // stopped meanwhile
     }
     b.pass(0ms);
     if (b.engine.deadline()) REQUIRE(*b.engine.deadline() > b.now);

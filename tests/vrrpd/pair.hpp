@@ -31,12 +31,12 @@ struct World;
 /// Stand-in for syncd: carries LocalReport to the other side, and says what the link and the replica are like.
 struct Syncd {
   bool alive = true;
-  bool answers = true;                 ///< Prepare and Drain
-  bool confirms = true;                ///< drains
+  bool answers = true;   ///< Prepare and Drain
+  bool confirms = true;  ///< drains
   Duration ready_after = 1ms;
   Duration bulk_takes = 300ms;
   std::optional<vrrpd::ClientId> connection;
-  std::vector<common::GroupReport> told, local;   ///< by vrrpd; and with what syncd adds
+  std::vector<common::GroupReport> told, local;  ///< by vrrpd; and with what syncd adds
   Time local_at;
   std::optional<Time> heard_at, linked_since;
   std::vector<common::GroupReport> heard;
@@ -62,18 +62,18 @@ struct Node {
   World* world = nullptr;
   int index = 0;
   std::optional<vrrpd::Engine> engine;
-  bool stopped = false;                             ///< SIGSTOP
-  std::vector<vrrpd::Event> waiting;                ///< what arrived meanwhile
-  std::uint64_t generation = 0;                     ///< of the process: what was meant for an older one is lost
+  bool stopped = false;               ///< SIGSTOP
+  std::vector<vrrpd::Event> waiting;  ///< what arrived meanwhile
+  std::uint64_t generation = 0;       ///< of the process: what was meant for an older one is lost
   vrrpd::ClientId next_client = 1;
   std::map<std::string, vrrpd::StoreTerm> stored;
   bool table_loaded = false;
-  std::map<std::string, Time> addresses;            ///< until when they live
+  std::map<std::string, Time> addresses;  ///< until when they live
   std::map<std::string, bool> carrier{{"wan", true}, {"lan", true}};
   std::map<std::string, bool> plugged{{"wan", true}, {"lan", true}, {"sync", true}};
   Syncd syncd;
   Agent agent;
-  std::optional<Time> timer;                        ///< of the tick that is queued
+  std::optional<Time> timer;  ///< of the tick that is queued
   bool finished = false;
   // What it did, for the tests to look at.
   std::optional<Time> last_advert, last_announce;
@@ -81,15 +81,15 @@ struct Node {
   std::vector<common::Reply> replies;
   int adverts = 0, goodbyes = 0, announces = 0;
 
-  void start();                                     ///< vrrpd begins; participants find it within 50 ms
-  void kill();                                      ///< SIGKILL of vrrpd
+  void start();  ///< vrrpd begins; participants find it within 50 ms
+  void kill();   ///< SIGKILL of vrrpd
   void feed(vrrpd::Event event);
   void terminate() { feed(vrrpd::Stop{}); }
   void stop() { stopped = true; }
   void go_on();
-  void cut_power();                                 ///< silently: everything lives on, nothing leaves or arrives
+  void cut_power();  ///< silently: everything lives on, nothing leaves or arrives
   void restore_power();
-  void reboot();                                    ///< all state is gone; vrrpd and the others start
+  void reboot();  ///< all state is gone; vrrpd and the others start
   void set_carrier(const std::string& interface, bool on);
   void request(const std::string& verb, std::vector<std::string> arguments = {});
   vrrpd::GroupStatus status() const;
@@ -112,8 +112,9 @@ struct Node {
 };
 
 struct World {
-  explicit World(Duration advert_interval = 100ms,
-                 const std::function<void(int, common::Config&)>& change = [](int, common::Config&) {});
+  explicit World(
+      Duration advert_interval = 100ms,
+      const std::function<void(int, common::Config&)>& change = [](int, common::Config&) {});
 
   void at(Duration after, std::function<void()> what);
   void run(Duration time);
@@ -125,7 +126,11 @@ struct World {
   int masters() const;
   Node& r1() { return nodes[0]; }
   Node& r2() { return nodes[1]; }
-  void forget() { longest_silence = overlap = {}; silent_since.reset(); observe(); }
+  void forget() {
+    longest_silence = overlap = {};
+    silent_since.reset();
+    observe();
+  }
   /// An advert out of nowhere, heard by one node.
   void forge(int to, const std::string& interface, int vrid, int priority, Duration interval,
              const std::string& source = "10.10.0.99");
@@ -134,9 +139,7 @@ struct World {
     Time time;
     std::uint64_t sequence;
     std::function<void()> what;
-    bool operator<(const Item& other) const {
-      return std::tie(other.time, other.sequence) < std::tie(time, sequence);
-    }
+    bool operator<(const Item& other) const { return std::tie(other.time, other.sequence) < std::tie(time, sequence); }
   };
   Time now = Time{} + 1000s;
   std::priority_queue<Item> queue;

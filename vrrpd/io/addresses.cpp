@@ -152,11 +152,10 @@ AddressResult Addresses::add(const AddAddress& action) {
 void Addresses::found_foreign(const Key& key) {
   if (!foreign_.insert(key).second) return;
   ++counters_.foreign_addresses;
-  common::io::log(
-      LogLevel::warning, "address_foreign",
-      describe(key.first, key.second) +
-          " exists already and was not added by vrrpd: it is left alone, also when this router becomes "
-          "backup; remove it with `ip address del`");
+  common::io::log(LogLevel::warning, "address_foreign",
+                  describe(key.first, key.second) +
+                      " exists already and was not added by vrrpd: it is left alone, also when this router becomes "
+                      "backup; remove it with `ip address del`");
 }
 
 bool Addresses::is_gone(const Key& key) const {

@@ -53,7 +53,7 @@ class Addresses {
   bool is_gone(const Key& key) const;
 
   std::map<Key, Own> ours_;  ///< as in the file
-  std::set<Key> foreign_;      ///< found in our way: said once
+  std::set<Key> foreign_;    ///< found in our way: said once
   bool dirty_ = false;
   bool record_failed_ = false;
 };

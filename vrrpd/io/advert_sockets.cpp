@@ -102,8 +102,7 @@ void AdvertSockets::send(const SendAdvert& advert) {
     common::io::log(LogLevel::warning, "advert_send_failed",
                     "cannot send adverts on " + advert.interface + ": " + std::strerror(error));
   else
-    common::io::log(LogLevel::info, "advert_send_works",
-                    "adverts on " + advert.interface + " can be sent again");
+    common::io::log(LogLevel::info, "advert_send_works", "adverts on " + advert.interface + " can be sent again");
 }
 
 void AdvertSockets::poll() {

@@ -125,8 +125,8 @@ int Announcer::announce(int index, const common::MacAddress& mac, const common::
   to.sll_ifindex = index;
   to.sll_halen = ETH_ALEN;
   std::memcpy(to.sll_addr, receiver.bytes.data(), ETH_ALEN);
-  const ssize_t sent = sendto(fd_.get(), frame.data(), frame.size(), MSG_NOSIGNAL,
-                              reinterpret_cast<sockaddr*>(&to), sizeof to);
+  const ssize_t sent =
+      sendto(fd_.get(), frame.data(), frame.size(), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&to), sizeof to);
   return sent < 0 ? errno : 0;
 }
 

@@ -86,10 +86,8 @@ CarrierProbe::~CarrierProbe() {
 common::Result<std::unique_ptr<CarrierProbe>> CarrierProbe::open(common::io::Loop& loop, Handler handler) {
   common::io::UniqueFd route(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   common::io::UniqueFd wakeup(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!route || !wakeup)
-    return common::fail(std::string("cannot watch the carrier: ") + std::strerror(errno), errno);
-  return std::unique_ptr<CarrierProbe>(
-      new CarrierProbe(loop, std::move(handler), std::move(route), std::move(wakeup)));
+  if (!route || !wakeup) return common::fail(std::string("cannot watch the carrier: ") + std::strerror(errno), errno);
+  return std::unique_ptr<CarrierProbe>(new CarrierProbe(loop, std::move(handler), std::move(route), std::move(wakeup)));
 }
 
 void CarrierProbe::watch(const std::set<int>& indexes) {

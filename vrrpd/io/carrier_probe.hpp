@@ -33,8 +33,7 @@ class CarrierProbe {
   void poll();
 
  private:
-  CarrierProbe(common::io::Loop& loop, Handler handler, common::io::UniqueFd route,
-               common::io::UniqueFd wakeup);
+  CarrierProbe(common::io::Loop& loop, Handler handler, common::io::UniqueFd route, common::io::UniqueFd wakeup);
   void work(const std::stop_token& stop);
   void probe(int index, bool& carrier) const;
 

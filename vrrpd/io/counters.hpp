@@ -21,7 +21,7 @@ struct Counters {
   std::uint64_t hooks_failed = 0;  ///< not startable, or ended with anything but 0
   std::uint64_t hooks_timed_out = 0;
   std::uint64_t tracks_timed_out = 0;  ///< scripts that were ended because they took too long
-  std::uint64_t hooks_dropped = 0;  ///< overtaken by newer ones while an earlier one was still running
+  std::uint64_t hooks_dropped = 0;     ///< overtaken by newer ones while an earlier one was still running
 
   /// Under the names that status shows.
   void add_to(std::map<std::string, std::uint64_t>& out) const {

@@ -49,8 +49,7 @@ void Hooks::run(RunHook hook) {
   if (queue.waiting.size() >= kMaxWaiting) {
     ++counters_.hooks_dropped;
     log(LogLevel::warning, "hook_dropped",
-        queue.waiting.front().path + ": left out, because earlier hooks of " + key +
-            " are still running");
+        queue.waiting.front().path + ": left out, because earlier hooks of " + key + " are still running");
     queue.waiting.pop_front();
   }
   queue.waiting.push_back(std::move(hook));
@@ -83,8 +82,7 @@ bool Hooks::start(const Key& key, Queue& queue, const RunHook& hook) {
   ++counters_.hooks_run;
   queue.pid = *pid;
   queue.killed = false;
-  queue.timer =
-      loop_.timer([this, key, path = hook.path] { overdue(key, path); }, common::io::Loop::Priority::normal);
+  queue.timer = loop_.timer([this, key, path = hook.path] { overdue(key, path); }, common::io::Loop::Priority::normal);
   queue.timer->set(common::io::now() + hook.timeout);
   loop_.on_child(*pid, [this, key, path = hook.path](int status) { ended(key, path, status); });
   return true;

@@ -55,8 +55,7 @@ std::string kind_of(nlattr* info) {
 
 }  // namespace
 
-Links::Links(common::io::Loop& loop, Counters& counters, Handler handler, RouteSocket requests,
-             RouteMonitor monitor)
+Links::Links(common::io::Loop& loop, Counters& counters, Handler handler, RouteSocket requests, RouteMonitor monitor)
     : loop_(loop),
       counters_(counters),
       handler_(std::move(handler)),
@@ -69,8 +68,7 @@ Links::~Links() {
   loop_.unwatch(monitor_.fd());
 }
 
-common::Result<std::unique_ptr<Links>> Links::open(common::io::Loop& loop, Counters& counters,
-                                                   Handler handler) {
+common::Result<std::unique_ptr<Links>> Links::open(common::io::Loop& loop, Counters& counters, Handler handler) {
   auto requests = RouteSocket::open();
   if (!requests) return std::unexpected(requests.error());
   // Subscribed before the dump: a change in between is told twice rather than never.
@@ -78,8 +76,7 @@ common::Result<std::unique_ptr<Links>> Links::open(common::io::Loop& loop, Count
   if (!monitor) return std::unexpected(monitor.error());
   std::unique_ptr<Links> links(
       new Links(loop, counters, std::move(handler), std::move(*requests), std::move(*monitor)));
-  auto probe =
-      CarrierProbe::open(loop, [raw = links.get()](int index, bool carrier) { raw->probed(index, carrier); });
+  auto probe = CarrierProbe::open(loop, [raw = links.get()](int index, bool carrier) { raw->probed(index, carrier); });
   if (!probe) return std::unexpected(probe.error());
   links->probe_ = std::move(*probe);
   if (auto read = links->read_all(); !read) return std::unexpected(read.error());
@@ -126,8 +123,7 @@ void Links::take_in() {
   ++counters_.netlink_overruns;
   common::io::log(common::io::LogLevel::warning, "netlink_overrun",
                   "the kernel lost changes of interfaces for us: reading all of them anew");
-  if (auto read = read_all(); !read)
-    common::io::log(common::io::LogLevel::error, "netlink_failed", read.error().text);
+  if (auto read = read_all(); !read) common::io::log(common::io::LogLevel::error, "netlink_failed", read.error().text);
   less_ = true;
   choose_probes();
   report_all();
@@ -150,8 +146,7 @@ void Links::apply_link(nlmsghdr* message) {
   nlattr* attributes[IFLA_MAX + 1];
   if (nlmsg_parse(message, sizeof(ifinfomsg), attributes, IFLA_MAX, nullptr) < 0) return;
   const auto& header = *static_cast<const ifinfomsg*>(nlmsg_data(message));
-  if (header.ifi_family != AF_UNSPEC || attributes[IFLA_IFNAME] == nullptr)
-    return;  // a bridge tells of its ports
+  if (header.ifi_family != AF_UNSPEC || attributes[IFLA_IFNAME] == nullptr) return;  // a bridge tells of its ports
   const std::string name = nla_get_string(attributes[IFLA_IFNAME]);
   const auto known = links_.find(header.ifi_index);
   const bool fresh = known == links_.end();

@@ -26,8 +26,7 @@ class Links {
   };
   using Watched = std::map<std::string, Watch>;
 
-  static common::Result<std::unique_ptr<Links>> open(common::io::Loop& loop, Counters& counters,
-                                                     Handler handler);
+  static common::Result<std::unique_ptr<Links>> open(common::io::Loop& loop, Counters& counters, Handler handler);
   ~Links();
 
   /// Tells the state of each of these interfaces now, and from now on whenever it changes.
@@ -71,8 +70,7 @@ class Links {
     std::vector<Address> addresses;  ///< in the kernel's order
   };
 
-  Links(common::io::Loop& loop, Counters& counters, Handler handler, RouteSocket requests,
-        RouteMonitor monitor);
+  Links(common::io::Loop& loop, Counters& counters, Handler handler, RouteSocket requests, RouteMonitor monitor);
   common::Status read_all();
   void forget_unresolved(const std::string& interface);
   void take_in();

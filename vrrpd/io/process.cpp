@@ -33,8 +33,7 @@ constexpr int kMaxGroups = 1024;
 common::Result<User> find_user(const std::string& name) {
   errno = 0;
   const passwd* entry = getpwnam(name.c_str());
-  if (entry == nullptr)
-    return fail("no such user: " + name + "; create it or change `user` of the hooks", errno);
+  if (entry == nullptr) return fail("no such user: " + name + "; create it or change `user` of the hooks", errno);
   User user{entry->pw_uid, entry->pw_gid, std::vector<gid_t>(kMaxGroups)};
   int count = kMaxGroups;
   if (getgrouplist(name.c_str(), user.gid, user.groups.data(), &count) < 0)
@@ -68,8 +67,7 @@ void forget_signals() {
 }
 
 bool become(const User& user) {
-  return setgroups(user.groups.size(), user.groups.data()) == 0 && setgid(user.gid) == 0 &&
-         setuid(user.uid) == 0;
+  return setgroups(user.groups.size(), user.groups.data()) == 0 && setgid(user.gid) == 0 && setuid(user.uid) == 0;
 }
 
 /// All that may fail or take its time (a directory of users on the network, a program on a slow disk) happens

@@ -71,9 +71,9 @@ Shell::~Shell() {
 }
 
 std::vector<std::string> Shell::hook_environment() const {
-  return {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-          "STEADYNAT_NODE=" + config_.node, "STEADYNAT_PEER=" + config_.peer,
-          "STEADYNAT_CONFIG=" + options_.config, "STEADYNAT_RUN_DIR=" + options_.run_dir};
+  return {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "STEADYNAT_NODE=" + config_.node,
+          "STEADYNAT_PEER=" + config_.peer, "STEADYNAT_CONFIG=" + options_.config,
+          "STEADYNAT_RUN_DIR=" + options_.run_dir};
 }
 
 common::Status Shell::start() {
@@ -122,10 +122,8 @@ void Shell::make_engine() {
 
 common::Status Shell::open_server() {
   common::io::NotifyServer::Callbacks callbacks{
-      .connected = [this](ClientId client,
-                          const common::io::PeerCredentials& who) { client_connected(client, who); },
-      .message = [this](ClientId client,
-                        const common::NotifyMessage& message) { client_message(client, message); },
+      .connected = [this](ClientId client, const common::io::PeerCredentials& who) { client_connected(client, who); },
+      .message = [this](ClientId client, const common::NotifyMessage& message) { client_message(client, message); },
       .closed = [this](ClientId client) { feed(ClientClosed{client}); }};
   auto server = common::io::NotifyServer::open(loop_, options_.run_dir + "/vrrpd.sock", std::move(callbacks));
   if (!server) return std::unexpected(server.error());
@@ -207,8 +205,7 @@ void Shell::client_connected(ClientId client, const common::io::PeerCredentials&
 }
 
 void Shell::client_message(ClientId client, const common::NotifyMessage& message) {
-  if (const auto* request = std::get_if<common::Request>(&message);
-      request != nullptr && request->verb == "status")
+  if (const auto* request = std::get_if<common::Request>(&message); request != nullptr && request->verb == "status")
     return answer_status(client, *request);
   feed(ClientMessage{client, message});
 }
@@ -221,11 +218,10 @@ void Shell::answer_status(ClientId client, const common::Request& request) {
   status.counters["io_notify_slow_clients"] = server_->slow_clients();
   status.counters["io_notify_crowded_out"] = server_->crowded_out();
   status.counters["io_notify_socket_lost"] = server_->socket_lost();
-  server_->send(client, common::Reply{.id = request.id,
-                                      .ok = true,
-                                      .error = {},
-                                      .body = to_json(status, common::io::wall_clock),
-                                      .more = false});
+  server_->send(
+      client,
+      common::Reply{
+          .id = request.id, .ok = true, .error = {}, .body = to_json(status, common::io::wall_clock), .more = false});
 }
 
 void Shell::terminate() {
@@ -263,21 +259,21 @@ void Shell::reload() {
 // --- actions -------------------------------------------------------------------------------------
 
 void Shell::perform(const Action& action) {
-  std::visit(common::Overload{[&](const SendAdvert& a) { adverts_.send(a); },
-                              [&](const AddAddress& a) { events_.push_back(addresses_->add(a)); },
-                              [&](const RemoveAddress& a) { events_.push_back(addresses_->remove(a)); },
-                              [&](const SetDevice& a) { set_device(a); }, [&](const AddRoute& a) { routes_->add(a); },
-                              [&](const RemoveRoute& a) { routes_->remove(a); },
-                              [&](const Announce& a) { announce(a); },
-                              [&](const SendMessage& a) { server_->send(a.client, a.message); },
-                              [&](const CloseClient& a) {
-                                log(LogLevel::warning, "client_closed",
-                                    "client " + std::to_string(a.client) + " disconnected: " + a.why);
-                                server_->close(a.client);
-                              },
-                              [&](const RunHook& a) { hooks_.run(a); }, [&](const StoreTerm& a) { store(a); },
-                              [&](const Log& a) { log(a.level, a.name, a.text); }, [&](const Finished&) { finish(); }},
-             action);
+  std::visit(
+      common::Overload{[&](const SendAdvert& a) { adverts_.send(a); },
+                       [&](const AddAddress& a) { events_.push_back(addresses_->add(a)); },
+                       [&](const RemoveAddress& a) { events_.push_back(addresses_->remove(a)); },
+                       [&](const SetDevice& a) { set_device(a); }, [&](const AddRoute& a) { routes_->add(a); },
+                       [&](const RemoveRoute& a) { routes_->remove(a); }, [&](const Announce& a) { announce(a); },
+                       [&](const SendMessage& a) { server_->send(a.client, a.message); },
+                       [&](const CloseClient& a) {
+                         log(LogLevel::warning, "client_closed",
+                             "client " + std::to_string(a.client) + " disconnected: " + a.why);
+                         server_->close(a.client);
+                       },
+                       [&](const RunHook& a) { hooks_.run(a); }, [&](const StoreTerm& a) { store(a); },
+                       [&](const Log& a) { log(a.level, a.name, a.text); }, [&](const Finished&) { finish(); }},
+      action);
 }
 
 void Shell::set_device(const SetDevice& action) {

@@ -10,13 +10,12 @@ namespace traffic {
 namespace {
 
 EchoGroup::Settings echo_settings(const Options& options) {
-  EchoGroup::Settings result{
-      .local = options.text("local", "0.0.0.0"),
-      .server = endpoint(options.text("server", ""), kEchoPort),
-      .ports = options.ports("ports", "10000-19999"),
-      .count = options.number("connections", 0),
-      .interval = static_cast<Nanoseconds>(options.number("interval-ms", 100)) * kMillisecond,
-      .ramp = options.number("ramp", 2000)};
+  EchoGroup::Settings result{.local = options.text("local", "0.0.0.0"),
+                             .server = endpoint(options.text("server", ""), kEchoPort),
+                             .ports = options.ports("ports", "10000-19999"),
+                             .count = options.number("connections", 0),
+                             .interval = static_cast<Nanoseconds>(options.number("interval-ms", 100)) * kMillisecond,
+                             .ramp = options.number("ramp", 2000)};
   if (result.count > result.ports.count) throw std::invalid_argument("--ports: fewer ports than connections");
   return result;
 }
@@ -140,9 +139,7 @@ Json Client::check(const std::string& type, Nanoseconds limit) const {
 void Client::final_report() const {
   Json result = check("final", 0);
   const Bins& bins = echo_.bins();
-  result.field("bins_from", bins.start())
-      .field("bin_ms", Bins::kWidth / kMillisecond)
-      .field("bins", bins.counts());
+  result.field("bins_from", bins.start()).field("bin_ms", Bins::kWidth / kMillisecond).field("bins", bins.counts());
   result.print();
 }
 

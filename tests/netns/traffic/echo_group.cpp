@@ -106,8 +106,7 @@ bool EchoGroup::receive(Connection& connection, Nanoseconds at) {
   std::span<const std::byte> data(buffer_.data(), static_cast<std::size_t>(got));
   while (!data.empty()) {
     const std::size_t length = std::min(sizeof(Message) - connection.received, data.size());
-    std::memcpy(reinterpret_cast<std::byte*>(&connection.incoming) + connection.received, data.data(),
-                length);
+    std::memcpy(reinterpret_cast<std::byte*>(&connection.incoming) + connection.received, data.data(), length);
     connection.received = static_cast<std::uint8_t>(connection.received + length);
     data = data.subspan(length);
     if (connection.received == sizeof(Message) && !accept_echo(connection, at)) return false;
@@ -143,9 +142,9 @@ void EchoGroup::mark(Nanoseconds at) {
 }
 
 std::size_t EchoGroup::lively(Nanoseconds at) const {
-  return static_cast<std::size_t>(
-      std::count_if(connections_.begin(), connections_.end(),
-                    [at](const auto& c) { return c.state == State::open && at - c.last_echo < kSecond; }));
+  return static_cast<std::size_t>(std::count_if(connections_.begin(), connections_.end(), [at](const auto& c) {
+    return c.state == State::open && at - c.last_echo < kSecond;
+  }));
 }
 
 Json EchoGroup::check(Nanoseconds limit, Nanoseconds at) const {
@@ -163,9 +162,7 @@ Json EchoGroup::check(Nanoseconds limit, Nanoseconds at) const {
   Json result;
   result.field("total", connections_.size()).field("open", open_).field("lively", lively(at));
   result.field("broken", failures_.total()).field("reasons", failures_.counts());
-  result.field("waiting", waiting)
-      .field("late", late)
-      .field("slowest_ms", static_cast<double>(slowest) / kMillisecond);
+  result.field("waiting", waiting).field("late", late).field("slowest_ms", static_cast<double>(slowest) / kMillisecond);
   result.field("sent", sent_).field("echoed", echoed_);
   result.field("unsendable", unsendable_).field("turns_missed", turns_missed_);
   return result;

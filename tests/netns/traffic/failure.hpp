@@ -65,9 +65,7 @@ class FailureLog {
       Json one;
       one.field("port", entry.port).field("reason", to_string(entry.failure));
       one.field("error", entry.error == 0 ? std::string() : error_name(entry.error));
-      one.field("started", entry.started)
-          .field("established", entry.established)
-          .field("failed", entry.failed);
+      one.field("started", entry.started).field("established", entry.established).field("failed", entry.failed);
       result.push_back(one);
     }
     return result;

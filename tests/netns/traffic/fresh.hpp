@@ -18,7 +18,7 @@ class FreshConnections {
   struct Settings {
     std::string local;
     sockaddr_in server{};
-    PortRange ports;  ///< used in turn; long enough that TIME_WAIT is over when a port's turn comes again
+    PortRange ports;         ///< used in turn; long enough that TIME_WAIT is over when a port's turn comes again
     std::uint64_t rate = 0;  ///< per second
     Nanoseconds limit = 30 * kSecond;
   };

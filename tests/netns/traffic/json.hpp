@@ -51,8 +51,7 @@ class Json {
   Json& field(std::string_view name, const std::vector<std::uint32_t>& numbers) {
     key(name);
     text_ += '[';
-    for (std::size_t i = 0; i < numbers.size(); ++i)
-      text_ += (i == 0 ? "" : ",") + std::to_string(numbers[i]);
+    for (std::size_t i = 0; i < numbers.size(); ++i) text_ += (i == 0 ? "" : ",") + std::to_string(numbers[i]);
     text_ += ']';
     return *this;
   }

@@ -28,9 +28,9 @@ void run(const std::string& mode, int count, char** values) {
     traffic::Probe(Options(count, values, {"server", "local", "port", "interval-us"})).run();
   } else if (mode == "client") {
     traffic::Client(Options(count, values,
-                            {"server", "local", "ports", "connections", "interval-ms", "ramp", "new-ports",
-                             "new-rate", "new-limit-ms", "bulk-ports", "uploads", "downloads", "bulk-rate",
-                             "udp-echo", "udp-ports", "udp-flows", "udp-interval-ms", "progress-ms"}))
+                            {"server", "local", "ports", "connections", "interval-ms", "ramp", "new-ports", "new-rate",
+                             "new-limit-ms", "bulk-ports", "uploads", "downloads", "bulk-rate", "udp-echo", "udp-ports",
+                             "udp-flows", "udp-interval-ms", "progress-ms"}))
         .run();
   } else {
     throw std::invalid_argument("unknown mode: " + mode);

@@ -96,8 +96,7 @@ int pending_error(const Fd& socket) {
 }
 
 void set_pacing(const Fd& socket, std::uint64_t bytes_per_second) {
-  if (setsockopt(socket.get(), SOL_SOCKET, SO_MAX_PACING_RATE, &bytes_per_second, sizeof bytes_per_second) !=
-      0) {
+  if (setsockopt(socket.get(), SOL_SOCKET, SO_MAX_PACING_RATE, &bytes_per_second, sizeof bytes_per_second) != 0) {
     fail("SO_MAX_PACING_RATE");
   }
 }

@@ -69,8 +69,7 @@ Probe::Probe(const Options& options)
       bins_(now()) {
   const int one = 1;
   setsockopt(fd_.get(), SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof one);
-  if (start_connect(fd_, endpoint(options.text("server", ""), kReflectPort)) != 0)
-    fail("connect of the probe");
+  if (start_connect(fd_, endpoint(options.text("server", ""), kReflectPort)) != 0) fail("connect of the probe");
   set_nonblocking(STDIN_FILENO);
   gaps_.reserve(kGapsKept);
 }
@@ -89,9 +88,7 @@ void Probe::run() {
     if (turn % 16 == 0) commands();
   }
   Json result = gaps("final");
-  result.field("bins_from", bins_.start())
-      .field("bin_ms", Bins::kWidth / kMillisecond)
-      .field("bins", bins_.counts());
+  result.field("bins_from", bins_.start()).field("bin_ms", Bins::kWidth / kMillisecond).field("bins", bins_.counts());
   result.print();
 }
 
@@ -111,8 +108,7 @@ void Probe::drain() {
     header.msg_control = control;
     header.msg_controllen = sizeof control;
     const ssize_t got = recvmsg(fd_.get(), &header, MSG_DONTWAIT);
-    if (got < 0 && errno != EAGAIN && errno != EINTR)
-      continue;  // a queued ICMP error: it is consumed by reading it
+    if (got < 0 && errno != EAGAIN && errno != EINTR) continue;  // a queued ICMP error: it is consumed by reading it
     if (got < 0) return;
     if (got == sizeof message && message.valid()) received(stamp_of(header) + to_monotonic_);
   }
@@ -120,8 +116,7 @@ void Probe::drain() {
 
 void Probe::received(Nanoseconds stamped) {
   ++received_;
-  if (last_ != 0 && stamped - last_ >= kGapKept && gaps_.size() < kGapsKept)
-    gaps_.push_back({last_, stamped});
+  if (last_ != 0 && stamped - last_ >= kGapKept && gaps_.size() < kGapsKept) gaps_.push_back({last_, stamped});
   last_ = std::max(last_, stamped);
   bins_.add(stamped);
 }
@@ -159,8 +154,7 @@ Json Probe::gaps(const std::string& type) const {
   Gap longest{heard, at};  // the one that is still going on
   std::vector<Json> list;
   std::vector<Gap> sorted = gaps_;
-  std::sort(sorted.begin(), sorted.end(),
-            [](const Gap& a, const Gap& b) { return a.to - a.from > b.to - b.from; });
+  std::sort(sorted.begin(), sorted.end(), [](const Gap& a, const Gap& b) { return a.to - a.from > b.to - b.from; });
   if (!sorted.empty() && sorted.front().to - sorted.front().from > at - heard) longest = sorted.front();
   for (std::size_t i = 0; i < sorted.size() && i < 20; ++i) {
     list.push_back(Json().field("from", sorted[i].from).field("to", sorted[i].to));

@@ -233,8 +233,7 @@ class Server::UdpPush : public Watcher {
       sockaddr_in from{};
       socklen_t length = sizeof from;
       Message message;
-      const ssize_t got =
-          recvfrom(fd_.get(), &message, sizeof message, 0, reinterpret_cast<sockaddr*>(&from), &length);
+      const ssize_t got = recvfrom(fd_.get(), &message, sizeof message, 0, reinterpret_cast<sockaddr*>(&from), &length);
       if (got < 0) return;
       if (got != sizeof message || !message.valid()) {
         ++server_.counters_.wrong;
@@ -306,8 +305,7 @@ void Server::finish(int fd) {
 }
 
 void Server::report(const std::string& type) const {
-  const auto open =
-      std::count_if(sessions_.begin(), sessions_.end(), [](const auto& s) { return s != nullptr; });
+  const auto open = std::count_if(sessions_.begin(), sessions_.end(), [](const auto& s) { return s != nullptr; });
   Json(type)
       .field("at", now())
       .field("open", open)

@@ -20,8 +20,7 @@ UdpFlows::UdpFlows(Loop& loop, const Settings& settings, Nanoseconds start)
 
 void UdpFlows::tick(Nanoseconds at) {
   if (flows_.empty()) return;
-  const Nanoseconds step =
-      std::max<Nanoseconds>(settings_.interval / static_cast<Nanoseconds>(flows_.size()), 1);
+  const Nanoseconds step = std::max<Nanoseconds>(settings_.interval / static_cast<Nanoseconds>(flows_.size()), 1);
   if (at - turn_at_ > settings_.interval) turn_at_ = at;
   for (; turn_at_ <= at; turn_at_ += step, cursor_ = (cursor_ + 1) % flows_.size()) {
     if (silent_) continue;
@@ -58,8 +57,7 @@ void UdpFlows::clear() {
 }
 
 Json UdpFlows::check() const {
-  const auto reached =
-      std::count_if(flows_.begin(), flows_.end(), [](const Flow& f) { return f.received > 0; });
+  const auto reached = std::count_if(flows_.begin(), flows_.end(), [](const Flow& f) { return f.received > 0; });
   const auto moved = std::count_if(flows_.begin(), flows_.end(), [](const Flow& f) { return f.moved; });
   Json result;
   result.field("total", flows_.size()).field("reached", reached).field("moved", moved);
