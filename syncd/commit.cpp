@@ -9,7 +9,6 @@ namespace {
 using common::Time;
 
 constexpr std::uint8_t kTcp = 6, kGre = 47;
-constexpr std::uint8_t kTimeWait = 7, kClose = 8;  // enum tcp_conntrack
 /// Entries looked at in one poll of a walk: bounds its time when there is little to write.
 constexpr std::size_t kLookAt = 16384;
 
@@ -47,6 +46,7 @@ bool Commit::lacks(Slot slot, Time now) const {
   if (!e.is(entry::in_kernel) || e.is(entry::behind | entry::rebind)) return true;
   const common::ByteView record = store_.table.record(slot);
   if (is_tcp(record) && !e.is(entry::liberal)) return true;
+  if (is_closed(record)) return false;  // it is to run out
   const std::uint32_t wanted =
       policy_ == common::CommitPolicy::continuous ? kLeaseRenew : std::max(full_timeout(record) / 2, 1u);
   return e.lease_until < later(seconds_of(now), wanted);
@@ -55,17 +55,22 @@ bool Commit::lacks(Slot slot, Time now) const {
 void Commit::stored(Slot slot, Difference difference, Time now) {
   Entry& e = store_[slot];
   if (difference != Difference::none) e.clear(entry::refused | entry::retried);
-  if (difference != Difference::none && !e.is(entry::in_kernel)) e.lease_until = later(seconds_of(now), kLease);
+  if (difference != Difference::none) note_end(slot, now);
   if (e.is(entry::in_kernel) && difference == Difference::binding) e.set(entry::rebind);
   if (e.is(entry::in_kernel) && difference == Difference::state) e.set(entry::behind);
   if (writes_at_once(store_.group_of(e)) && lacks(slot, now)) store_.queue_write(slot);
 }
 
+/// Of a connection that is told to have closed.
+void Commit::note_end(Slot slot, Time now) {
+  const common::ByteView record = store_.table.record(slot);
+  if (is_closed(record)) store_[slot].lease_until = later(seconds_of(now), full_timeout(record));
+}
+
 void Commit::adopted(Slot slot, Time now) {
-  if (store_.group_of(store_[slot]).role == Role::master)
-    store_.queue_write(slot);
-  else
-    stored(slot, Difference::state, now);
+  if (store_.group_of(store_[slot]).role != Role::master) return stored(slot, Difference::state, now);
+  note_end(slot, now);
+  store_.queue_write(slot);
 }
 
 void Commit::ended(Slot slot) {
@@ -130,16 +135,11 @@ void Commit::commit_all(Group& group) {
 // --- writing
 // ----------------------------------------------------------------------------------------------------------
 
-/// What is left for a connection that is closed: nothing of it comes any more, so that what the standby holds of it
-/// since then has been idle. (Others are renewed by packets of which nobody tells.) Given its full time anew at each
-/// takeover it would outlive all of them.
-std::uint32_t Commit::closed_timeout(const Entry& e, const Flow& flow, Time now) {
-  const bool closed =
-      flow.key.protocol == kTcp && flow.has_tcp && (flow.tcp.state == kTimeWait || flow.tcp.state == kClose);
-  if (!closed || (e.is(entry::in_kernel) && !e.is(entry::leased)) || e.lease_until < kLease) return flow.timeout;
-  const std::uint32_t since = e.lease_until - kLease, second = seconds_of(now);
-  const std::uint32_t idle = second > since ? second - since : 0;
-  return flow.timeout > idle ? flow.timeout - idle : std::min(flow.timeout, 1u);
+/// What is left for a connection that is closed, on a standby with some grace: the master's entry is to end first.
+std::uint32_t Commit::closed_timeout(const Entry& e, bool standby, Time now) {
+  const std::uint32_t second = seconds_of(now);
+  const std::uint32_t left = e.lease_until > second ? e.lease_until - second : 0;
+  return standby ? left + kClosedGrace : std::max(left, 1u);
 }
 
 /// A whole entry for the kernel; notes in the table what the kernel will have then.
@@ -151,13 +151,13 @@ void Commit::fill(Slot slot, Time now, KernelWrite& out) {
                                     : KernelWrite::Op::create_or_update;
   out.flow = decode(store_.table.record(slot));
   const std::uint32_t own = out.flow.timeout;
-  const bool tunnel = out.flow.key.protocol == kGre;
+  const bool tunnel = out.flow.key.protocol == kGre, closed = is_closed(store_.table.record(slot));
   if (tunnel)
     out.flow.timeout = std::max(own, kTunnelTimeout);
+  else if (closed)
+    out.flow.timeout = closed_timeout(e, standby, now);
   else if (standby)
     out.flow.timeout = std::max(own, kLease);
-  else
-    out.flow.timeout = closed_timeout(e, out.flow, now);
   if (out.flow.key.protocol == kTcp && out.flow.has_tcp) {
     out.flow.tcp.flags_original |= tcp_flags::be_liberal;
     out.flow.tcp.flags_reply |= tcp_flags::be_liberal;
@@ -165,8 +165,8 @@ void Commit::fill(Slot slot, Time now, KernelWrite& out) {
   store_.set_in_kernel(e, true);
   e.clear(entry::behind | entry::rebind | entry::retime | entry::leased);
   if (out.flow.key.protocol == kTcp) e.set(entry::liberal);
-  if (out.flow.timeout > own && !tunnel) e.set(entry::leased);
-  e.lease_until = later(seconds_of(now), out.flow.timeout);
+  if (closed ? standby : out.flow.timeout != own && !tunnel) e.set(entry::leased);
+  if (!closed) e.lease_until = later(seconds_of(now), out.flow.timeout);
   e.seen = store_.dump_number;
 }
 

@@ -19,6 +19,10 @@ namespace syncd {
 inline constexpr std::uint32_t kLease = 600;
 /// Renewed when less than this is left; two walks over the table fit in.
 inline constexpr std::uint32_t kLeaseRenew = 300;
+/// A closed connection is not leased, or it would outlive takeovers that follow each other: it keeps the end that it
+/// had when it closed. A standby's entry waits this much longer, in seconds: the master's is to go first, and its
+/// kernel takes up to a minute to notice that it has run out (GC_SCAN_INTERVAL_MAX).
+inline constexpr std::uint32_t kClosedGrace = 90;
 /// Timeout of an entry of GRE: the kernel neither renews it nor lets it be changed (ctnetlink.cpp), and a tunnel that
 /// ends while both sides speak may not come back, for the wrong side may speak first.
 inline constexpr std::uint32_t kTunnelTimeout = 24 * 3600;
@@ -75,7 +79,8 @@ class Commit {
   void write(Slot slot, common::Time now, std::vector<KernelWrite>& out);
   void write_master_of(Slot slot, common::Time now, std::vector<KernelWrite>& out);
   void fill(Slot slot, common::Time now, KernelWrite& out);
-  static std::uint32_t closed_timeout(const Entry& e, const Flow& flow, common::Time now);
+  void note_end(Slot slot, common::Time now);
+  static std::uint32_t closed_timeout(const Entry& e, bool standby, common::Time now);
   void walk(common::Time now, std::size_t most, std::vector<KernelWrite>& out);
   void start_walk(Group& group);
   void renew_leases(common::Time now);

@@ -117,7 +117,9 @@ void Observer::on_own_request(const FlowChange& change, Time now) {
   if (e.is(entry::gone)) return;  // the removal is on its way
   const ByteView record = store_.table.record(slot);
   const auto layout = inspect(record);
+  const std::uint32_t end = e.lease_until;
   note_kernel(e, change.flow, layout ? timeout_of(record, *layout) : 0, now);
+  if (is_closed(record)) e.lease_until = end;  // without our grace
 }
 
 void Observer::on_live(const Flow& flow, bool from_dump, Time now) {
@@ -188,6 +190,7 @@ void Observer::on_live_own(Slot slot, const Flow& flow, bool from_dump, Time now
   }
   e.clear(entry::found | entry::adopted | entry::behind | entry::rebind | entry::retime | entry::refused |
           entry::retried);
+  e.lease_until = seconds_after(now, flow.timeout);
   // A packet made the kernel say this, so its timeout is the kernel's own again. A dump knows no full timeout.
   if (!from_dump)
     e.clear(entry::leased);

@@ -13,6 +13,7 @@ using common::ByteView;
 using common::IpAddress;
 
 constexpr std::uint8_t kIcmp = 1, kTcp = 6, kUdp = 17, kIcmpV6 = 58;
+constexpr std::uint8_t kTimeWait = 7, kClose = 8;  // enum tcp_conntrack
 
 constexpr unsigned kHeadIpv6 = 0x01, kHeadZone = 0x08, kHeadReserved = 0x70, kHeadGone = 0x80;
 constexpr unsigned kStatusTcp = 0x20, kStatusMark = 0x40, kStatusReply = 0x80;
@@ -405,6 +406,13 @@ bool same_binding(ByteView a, const RecordLayout& la, ByteView b, const RecordLa
   const auto fields = [](ByteView r) { return r.size() > 1 ? byte_at(r, 1) & kReplyFields : 0u; };
   if ((byte_at(ra, 0) & kStatusNat) != (byte_at(rb, 0) & kStatusNat) || fields(ra) != fields(rb)) return false;
   return fields(ra) == 0 || std::ranges::equal(ra.subspan(2), rb.subspan(2));
+}
+
+bool is_closed(ByteView record) {
+  const auto layout = inspect(record);
+  if (!layout || !layout->has_tcp) return false;
+  const std::uint8_t state = tcp_of(record, *layout).state;
+  return state == kTimeWait || state == kClose;
 }
 
 std::uint32_t timeout_of(ByteView record, const RecordLayout& layout) {

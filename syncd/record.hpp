@@ -106,6 +106,9 @@ Flow completed(const Flow& reported, common::ByteView known);
 
 /// Same translation: reply tuple and NAT bits.
 bool same_binding(common::ByteView a, const RecordLayout& la, common::ByteView b, const RecordLayout& lb);
+/// A TCP connection of which nothing comes any more: TIME_WAIT or CLOSE. (Others may be renewed by packets of which the
+/// kernel reports nothing.)
+bool is_closed(common::ByteView record);
 std::uint32_t timeout_of(common::ByteView record, const RecordLayout& layout);
 TcpState tcp_of(common::ByteView record, const RecordLayout& layout);
 

@@ -59,7 +59,7 @@ struct Entry {
   std::uint32_t hash = 0;
   Slot next_free = kNoSlot;
   Links send, kernel;
-  std::uint32_t lease_until = 0;  ///< seconds of the engine's time at which the kernel's entry runs out
+  std::uint32_t lease_until = 0;  ///< seconds of the engine's time at which the kernel's entry runs out, or is to
   std::uint16_t generation = 0;
   std::uint16_t flags = 0;
   std::uint8_t group = 0;

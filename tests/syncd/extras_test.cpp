@@ -94,6 +94,35 @@ TEST_CASE("an entry of GRE is given a day, for the kernel will not renew it") {
   CHECK(p.counter(1, "leases_renewed") == 0);
 }
 
+TEST_CASE("a connection that is closed ends in its time, however often the group is handed over meanwhile") {
+  const auto policy = GENERATE(CommitPolicy::continuous, CommitPolicy::on_takeover);
+  Pair p(policy);
+  p.start_both();
+  constexpr std::uint8_t kTimeWait = 7;
+  constexpr unsigned kClosed = 20;
+  Flow live = flow(500);
+  p.box[0].kernel.put(live, p.now);
+  for (unsigned n = 0; n < kClosed; ++n) p.box[0].kernel.put(flow(n), p.now);
+  p.run(1s);
+  for (unsigned n = 0; n < kClosed; ++n) {
+    Flow closed = flow(n, 6, kTimeWait);
+    closed.timeout = 120;
+    p.box[0].kernel.put(closed, p.now);
+  }
+  for (std::uint64_t term = 2; term <= 6; ++term) {
+    for (int second = 0; second < 31; ++second) p.run(1s);
+    const int to = static_cast<int>(term + 1) % 2;
+    const common::Term now{term, to == 0 ? "R1" : "R2"};
+    p.entered(1 - to, common::GroupState::backup, now);
+    p.notify(to, common::Prepare{"MAIN-GW", now, 1000});
+    p.run(20ms);
+    p.entered(to, common::GroupState::master, now);
+  }
+  CHECK(p.now - Time{} > 150s);
+  CHECK(p.box[0].kernel.entries.size() == 1);
+  CHECK(p.box[1].kernel.entries.size() == 1);
+}
+
 TEST_CASE("a connection that is closed does not begin its last two minutes anew at a takeover") {
   const auto policy = GENERATE(CommitPolicy::continuous, CommitPolicy::on_takeover);
   Pair p(policy);
