@@ -19,7 +19,7 @@
 
 namespace natctl {
 
-inline constexpr std::string_view kTable = "inet steadynat";
+inline constexpr std::string_view kTable = "inet steadynat", kTableName = "steadynat";
 
 struct GateState {
   bool open = false;

@@ -1,10 +1,10 @@
 #pragma once
 // Flows of the peer on their way into our kernel.
 //
-// continuous: every record is written as it comes, with a timeout of at least a lease, because no packets refresh an
-// entry on a standby; the lease is renewed while the peer has the flow. After a takeover the timeouts that are still
-// ours are set to the flow's own, and nothing is created then: what has ended meanwhile must not come back.
-// on-takeover: records wait in the table until a takeover is near (anticipate) or here (take_over).
+// continuous: every record is written as it comes, with a timeout of at least a lease unless the connection is closed,
+// because no packets refresh an entry on a standby; the lease is renewed while the peer has the flow. After a takeover
+// the timeouts that are still ours are set to the flow's own, and nothing is created then: what has ended meanwhile
+// must not come back. on-takeover: records wait in the table until a takeover is near (anticipate) or here (take_over).
 // be_liberal is written with every TCP entry: the window moved on while the entry was not ours.
 #include <optional>
 #include <vector>

@@ -112,10 +112,7 @@ int show_vrrp(const Invocation& invocation) {
 
 int show_sync(const Invocation& invocation) {
   const SyncQuestion question = sync_question(invocation.filter);
-  if (!question.mistake.empty()) {
-    failed(question.mistake);
-    return 2;
-  }
+  if (!question.mistake.empty()) return misused(question.mistake);
   const bool cache = question.filter.has_value();
   const auto reply = ask(invocation, "syncd", cache ? "connections" : "status", question.filter.value_or(Words{}),
                          cache ? kActionTimeout : kStatusTimeout);

@@ -11,10 +11,10 @@
 #include <cstring>
 #include <memory>
 
+#include "natctl/nft.hpp"
+
 namespace natctl::io {
 namespace {
-
-constexpr const char* kTableName = "steadynat";
 
 using Packets = std::map<std::string, std::uint64_t>;
 using Socket = std::unique_ptr<mnl_socket, int (*)(mnl_socket*)>;
@@ -63,7 +63,7 @@ common::Status ask(mnl_socket* socket) {
   auto* family = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(nfgenmsg)));
   family->nfgen_family = NFPROTO_INET;
   family->version = NFNETLINK_V0;
-  mnl_attr_put_strz(message, NFTA_OBJ_TABLE, kTableName);
+  mnl_attr_put_strz(message, NFTA_OBJ_TABLE, kTableName.data());  // a literal, so it ends with a zero
   std::uint32_t counter = NFT_OBJECT_COUNTER;
   if constexpr (std::endian::native == std::endian::little) counter = std::byteswap(counter);
   mnl_attr_put_u32(message, NFTA_OBJ_TYPE, counter);

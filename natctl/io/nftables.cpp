@@ -28,7 +28,6 @@ namespace {
 
 // Contexts of libnftables have been seen to grow with errors: a fresh one now and then costs nothing.
 constexpr int kErrorsPerContext = 32;
-constexpr std::string_view kTableName = "steadynat";
 // The notifications of one transaction: replacing 10,000 rules makes 30 MB of them. What does not fit is lost and
 // counts as a change by somebody else, and the table would be written again and again. It is a bound; memory is taken
 // only while they wait.
