@@ -56,6 +56,16 @@ class Changes:
             self._router.conntrack("-D", "-p", "tcp", "--sport", str(port))
 
 
+def on_a_bad_cable(entries):
+    """Both routers have the same entries; the cable is still good."""
+    pair = SyncPair()
+    cable = BadCable(pair)
+    first, _ = pair.start()
+    first.insert(list(entries))
+    pair.wait_same()
+    return pair, cable, Changes(first)
+
+
 CABLES = (
     ("1 % loss", {"loss": 0.01}),
     ("5 % loss", {"loss": 0.05}),
@@ -68,12 +78,8 @@ CABLES = (
 
 def test_bad_cable():
     """Loss, reordering and duplication, while entries come, change and go, and while everything is fetched again."""
-    pair = SyncPair()
-    cable = BadCable(pair)
-    first, second = pair.start()
-    first.insert(list(tcp_entries(3000)))
-    pair.wait_synced()
-    changes = Changes(first)
+    pair, cable, changes = on_a_bad_cable(tcp_entries(3000))
+    first, second = pair.first, pair.second
     for name, faults in CABLES:
         before = dict(cable.counts)
         cable.set(**faults)
@@ -93,12 +99,8 @@ def test_bad_cable():
 
 def partition(seconds):
     """Neither hears the other; what the master's kernel does meanwhile is there afterwards."""
-    pair = SyncPair()
-    cable = BadCable(pair)
-    first, second = pair.start()
-    first.insert(list(tcp_entries(2000)) + list(udp_entries(50)))
-    pair.wait_same()
-    changes = Changes(first)
+    pair, cable, changes = on_a_bad_cable([*tcp_entries(2000), *udp_entries(50)])
+    second = pair.second
     cable.cut = True
     wait_until(lambda: second.status().get("state") == "disconnected", 10, "R2 notices the cut")
     end = time.monotonic() + seconds
@@ -121,12 +123,8 @@ def soak_partition():
 
 def test_restarts():
     """Both syncds killed in the same instant and started again, and the standby rebooted in the middle of a bulk."""
-    pair = SyncPair()
-    cable = BadCable(pair)
-    first, second = pair.start()
-    first.insert(list(tcp_entries(2000)))
-    pair.wait_same()
-    changes = Changes(first)
+    pair, cable, changes = on_a_bad_cable(tcp_entries(2000))
+    first, second = pair.first, pair.second
     for router in (first, second):
         router.syncd.kill()
     changes.make()

@@ -7,7 +7,7 @@ import subprocess
 from lib.netns import Namespace
 from lib.wait import wait_until
 from machines.checks import check_processes
-from machines.container import PATH
+from machines.container import CLEAN
 from machines.pair import ROOT, UNITS, Pair, addresses
 
 # What Debian keeps of every package, and what changes by itself.
@@ -124,8 +124,7 @@ def test_package_in_a_chroot():
     namespace.nft("add table inet steadynat")
 
     def run(command):
-        argv = ["chroot", machine.root, "/usr/bin/env", "-i", f"PATH={PATH}", "HOME=/root", "LANG=C.UTF-8",
-                "DEBIAN_FRONTEND=noninteractive", "/bin/sh", "-ec", command]  # fmt: skip
+        argv = ["chroot", machine.root, *CLEAN, "/bin/sh", "-ec", command]
         done = subprocess.run(
             argv,
             stdin=subprocess.DEVNULL,

@@ -14,6 +14,8 @@ from .machine import Answer, Machine
 INTERFACES = {"eth0": "wan", "eth1": "link", "eth2": "lan"}
 BOOT_LIMIT = 60
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Nothing of the environment of the test gets into a machine.
+CLEAN = ("/usr/bin/env", "-i", f"PATH={PATH}", "HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
 
 
 def cgroup_roots():
@@ -108,8 +110,7 @@ class Container(Machine):
         first = self._first()
         if first is None:
             return Answer(-1, "not running")
-        argv = ["nsenter", "-t", str(first), "-a", "/usr/bin/env", "-i", f"PATH={PATH}", "HOME=/root", "LANG=C.UTF-8",
-                "DEBIAN_FRONTEND=noninteractive", "/bin/bash", "-c", "cd /root; " + command]  # fmt: skip
+        argv = ["nsenter", "-t", str(first), "-a", *CLEAN, "/bin/bash", "-c", "cd /root; " + command]
         try:
             done = subprocess.run(
                 argv,
