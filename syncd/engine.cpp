@@ -95,6 +95,7 @@ void Engine::State::handle(const Event& event, Time now, Actions& out) {
                    peer.forget_local(now);
                  },
                  [&](const RequestReceived& e) { on_request(e, now, out); },
+                 [&](const PapersCollected& e) { papers.collected(e.text); },
                  [&](const Stop&) { out.push_back(Finished{}); },
                  [&](const Reload& e) {
                    config = e.config;
@@ -134,8 +135,10 @@ void Engine::State::on_frame(const Frame& frame, Time now) {
   if (frame.answer) peer.on_answer();
   if (frame.state) on_peer_state(*frame.state, now);
   if (frame.sequence != 0) receiver.on_data(frame, now);
-  if (frame.ask) verify.on_ask(*frame.ask);
-  if (frame.part) verify.on_part(*frame.part, now);
+  if (frame.verify_ask) verify.on_ask(*frame.verify_ask);
+  if (frame.verify_part) verify.on_part(*frame.verify_part, now);
+  if (frame.papers_ask) papers.on_ask(*frame.papers_ask);
+  if (frame.papers_part) papers.on_part(*frame.papers_part, now);
 }
 
 void Engine::State::on_peer_state(const PeerState& state, Time now) {
@@ -180,6 +183,8 @@ void Engine::State::on_request(const RequestReceived& event, Time now, Actions& 
     reply.body = to_json(status(now));
   } else if (request.verb == "sync.verify") {
     return verify.start(event.client, request.id, nonces.next_u64(), link.up(now), now, out);
+  } else if (request.verb == "peer.papers") {
+    return papers.start(event.client, request.id, nonces.next_u64(), link.up(now), now, out);
   } else if (request.verb == "connections") {
     return inquiries.list(event.client, request, out);
   } else if (request.verb == "sync.flush") {
@@ -284,6 +289,7 @@ void Engine::State::advance(Time now, Actions& out) {
   verify.advance(up, now, out);
   if (verify.take_repair()) observer.want_dump(now);
   inquiries.advance(out);
+  papers.advance(up, now, out);
   auto report = peer.report(link.state(now), sender.backlog(), now);
   if (!report) return;
   if (vrrpd_connected) out.push_back(SendNotify{*report});
@@ -298,6 +304,7 @@ std::optional<Time> Engine::State::deadline() const {
   if (addresses_known && dump_for == DumpFor::nobody) at = common::earliest(at, observer.deadline());
   at = common::earliest(at, roles.deadline(stepped_at));
   at = common::earliest(at, verify.deadline());
+  at = common::earliest(at, papers.deadline());
   if (link.up(stepped_at)) at = common::earliest(at, offers.deadline());
   at = common::earliest(at, receiver.deadline());
   if (link.up(stepped_at)) at = common::earliest(at, sender.deadline());
@@ -307,10 +314,10 @@ std::optional<Time> Engine::State::deadline() const {
 // --- datagrams
 // --------------------------------------------------------------------------------------------------------
 
-/// State, acknowledgements, and what verify has to say.
+/// State, acknowledgements, and what verify and the papers have to say.
 bool Engine::State::compose_control(Time now) {
-  const bool tell = peer.tell_due(now), part = verify.has_to_say(now);
-  if (!tell && !part && !receiver.ack_due(now)) return false;
+  const bool tell = peer.tell_due(now), part = verify.has_to_say(now), paper = papers.has_to_say(now);
+  if (!tell && !part && !paper && !receiver.ack_due(now)) return false;
   FrameWriter frame(payload, names());
   if (receiver.ack_wanted()) frame.ack(receiver.take_ack());
   if (tell) {
@@ -319,8 +326,11 @@ bool Engine::State::compose_control(Time now) {
     frame.state(peer.state_to_tell(now));
     peer.told(now);
   } else if (part) {
-    if (const auto ask = verify.poll_ask(now)) frame.ask(*ask);
-    if (const auto records = verify.poll_part()) frame.part(*records);
+    if (const auto ask = verify.poll_ask(now)) frame.verify_ask(*ask);
+    if (const auto records = verify.poll_part()) frame.verify_part(*records);
+  } else if (paper) {
+    if (const auto ask = papers.poll_ask(now)) frame.papers_ask(*ask);
+    if (const auto some = papers.poll_part()) frame.papers_part(*some);
   }
   return true;
 }

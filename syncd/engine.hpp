@@ -77,6 +77,10 @@ struct RequestReceived {
   std::uint64_t client = 0;
   common::Request request;
 };
+/// Answers CollectPapers: a text that says how this router is set up.
+struct PapersCollected {
+  std::string text;
+};
 struct Stop {};
 struct Reload {
   common::Config config;
@@ -84,7 +88,7 @@ struct Reload {
 };
 using Event = std::variant<Tick, DatagramReceived, LinkChanged, FlowsChanged, FlowsDumped, EventsLost, EventsSynced,
                            KernelRefused, KernelFlushed, OwnAddresses, NotifyReceived, NotifyConnected,
-                           NotifyDisconnected, RequestReceived, Stop, Reload>;
+                           NotifyDisconnected, RequestReceived, PapersCollected, Stop, Reload>;
 
 // --- actions -------------------------------------------------------------------------------------------------------
 
@@ -114,10 +118,15 @@ struct FlushKernel {
   std::uint64_t request = 0;
   bool operator==(const FlushKernel&) const = default;
 };
+/// The peer wants to see how this router is set up: PapersCollected.
+struct CollectPapers {
+  bool operator==(const CollectPapers&) const = default;
+};
 using common::Finished;
 using common::Log;
 using common::SendReply;
-using Action = std::variant<SendNotify, Publish, StartDump, SyncEvents, FlushKernel, SendReply, Log, Finished>;
+using Action =
+    std::variant<SendNotify, Publish, StartDump, SyncEvents, FlushKernel, CollectPapers, SendReply, Log, Finished>;
 using Actions = std::vector<Action>;
 
 std::string to_string(const Event& event);

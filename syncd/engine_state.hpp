@@ -7,6 +7,7 @@
 #include "syncd/observer.hpp"
 #include "syncd/offer.hpp"
 #include "syncd/ownership.hpp"
+#include "syncd/papers.hpp"
 #include "syncd/peer.hpp"
 #include "syncd/receiver.hpp"
 #include "syncd/roles.hpp"
@@ -29,7 +30,8 @@ struct Engine::State {
         offers(store, sender, peer),
         roles({store, sender, receiver, commit, observer, peer}),
         verify(store, ownership, config),
-        inquiries(store) {
+        inquiries(store),
+        papers(config) {
     configure();
   }
 
@@ -67,6 +69,7 @@ struct Engine::State {
   Roles roles;
   Verify verify;
   Inquiries inquiries;
+  Papers papers;
 
   enum class DumpFor : std::uint8_t { nobody, observer, verify } dump_for = DumpFor::nobody;
   std::uint64_t last_dump = 0;

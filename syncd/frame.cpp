@@ -13,7 +13,8 @@ using common::ByteView;
 using common::ByteWriter;
 
 constexpr unsigned kFlagAck = 0x10, kFlagData = 0x20;
-constexpr std::uint8_t kBlockState = 1, kBlockFlows = 2, kBlockAsk = 3, kBlockPart = 4;
+constexpr std::uint8_t kBlockState = 1, kBlockFlows = 2, kBlockVerifyAsk = 3, kBlockVerifyPart = 4;
+constexpr std::uint8_t kBlockPapersAsk = 5, kBlockPapersPart = 6;
 
 constexpr unsigned kGroupStreams = 0x01, kGroupAllSent = 0x02, kGroupDrained = 0x04, kGroupReport = 0x08;
 constexpr unsigned kGroupLegacy = 0x10, kGroupRemainder = 0x20, kGroupHolds = 0x40, kGroupLacking = 0x80;
@@ -133,20 +134,20 @@ std::expected<PeerState, FrameError> read_state(ByteView body, const Names& name
   return state;
 }
 
-std::expected<VerifyPart, FrameError> read_part(ByteView body) {
+std::expected<Part, FrameError> read_part(ByteView body) {
   ByteReader r(body);
-  VerifyPart part;
+  Part part;
   part.run = r.u64();
   part.chunk = r.u32();
   part.chunks = r.u32();
-  part.records = r.view(r.left());
+  part.bytes = r.view(r.left());
   if (r.failed() || part.chunk >= part.chunks) return std::unexpected(FrameError::verify_form);
   return part;
 }
 
-std::expected<VerifyAsk, FrameError> read_ask(ByteView body) {
+std::expected<PartAsk, FrameError> read_ask(ByteView body) {
   ByteReader r(body);
-  VerifyAsk ask;
+  PartAsk ask;
   ask.run = r.u64();
   ask.chunk = r.u32();
   ask.count = r.u32();
@@ -169,16 +170,18 @@ std::expected<void, FrameError> read_block(std::uint8_t type, ByteView body, con
       frame.flows.push_back({epoch, r.view(r.left())});
       return {};
     }
-    case kBlockAsk: {
+    case kBlockVerifyAsk:
+    case kBlockPapersAsk: {
       const auto ask = read_ask(body);
       if (!ask) return std::unexpected(ask.error());
-      frame.ask = *ask;
+      (type == kBlockVerifyAsk ? frame.verify_ask : frame.papers_ask) = *ask;
       return {};
     }
-    case kBlockPart: {
+    case kBlockVerifyPart:
+    case kBlockPapersPart: {
       const auto part = read_part(body);
       if (!part) return std::unexpected(part.error());
-      frame.part = *part;
+      (type == kBlockVerifyPart ? frame.verify_part : frame.papers_part) = *part;
       return {};
     }
   }
@@ -350,8 +353,8 @@ void FrameWriter::state(const PeerState& state) {
   end_block();
 }
 
-void FrameWriter::ask(const VerifyAsk& ask) {
-  begin_block(kBlockAsk);
+void FrameWriter::ask(std::uint8_t type, const PartAsk& ask) {
+  begin_block(type);
   ByteWriter w(out_);
   w.u64(ask.run);
   w.u32(ask.chunk);
@@ -359,14 +362,30 @@ void FrameWriter::ask(const VerifyAsk& ask) {
   end_block();
 }
 
-void FrameWriter::part(const VerifyPart& part) {
-  begin_block(kBlockPart);
+void FrameWriter::part(std::uint8_t type, const Part& part) {
+  begin_block(type);
   ByteWriter w(out_);
   w.u64(part.run);
   w.u32(part.chunk);
   w.u32(part.chunks);
-  w.view(part.records);
+  w.view(part.bytes);
   end_block();
+}
+
+void FrameWriter::verify_ask(const PartAsk& question) {
+  ask(kBlockVerifyAsk, question);
+}
+
+void FrameWriter::verify_part(const Part& some) {
+  part(kBlockVerifyPart, some);
+}
+
+void FrameWriter::papers_ask(const PartAsk& question) {
+  ask(kBlockPapersAsk, question);
+}
+
+void FrameWriter::papers_part(const Part& some) {
+  part(kBlockPapersPart, some);
 }
 
 void FrameWriter::begin_flows(std::uint32_t epoch) {

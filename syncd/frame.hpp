@@ -28,11 +28,11 @@ inline constexpr std::size_t kMaxGroups = 32;
 
 enum class FrameError : std::uint8_t {
   truncated,
-  ack_form,    ///< bitmap too long or with a zero byte at its end
-  data_form,   ///< sequence 0 or below the low mark
-  state_form,  ///< too many groups, or a value out of its enumeration
-  flows_form,  ///< a block of flows without sequence or epoch
-  verify_form,
+  ack_form,     ///< bitmap too long or with a zero byte at its end
+  data_form,    ///< sequence 0 or below the low mark
+  state_form,   ///< too many groups, or a value out of its enumeration
+  flows_form,   ///< a block of flows without sequence or epoch
+  verify_form,  ///< a part, or a question for one, of whatever it may be
 };
 inline constexpr std::size_t kFrameErrors = 6;
 std::string_view to_string(FrameError error);
@@ -79,17 +79,18 @@ struct PeerState {
   bool operator==(const PeerState&) const = default;
 };
 
-/// Asks for, or brings, a part of what the peer has in its kernel (verify.hpp).
-struct VerifyAsk {
+/// Asks for, or brings, a part of something long: what the peer has in its kernel (verify.hpp), or its papers
+/// (papers.hpp).
+struct PartAsk {
   std::uint64_t run = 0;
   std::uint32_t chunk = 0;  ///< first wanted; of the last word of a run 1: there were differences, repair them
   std::uint32_t count = 0;  ///< 0: the run is over, forget it
-  bool operator==(const VerifyAsk&) const = default;
+  bool operator==(const PartAsk&) const = default;
 };
-struct VerifyPart {
+struct Part {
   std::uint64_t run = 0;
   std::uint32_t chunk = 0, chunks = 0;
-  common::ByteView records;
+  common::ByteView bytes;
 };
 
 struct FlowsBlock {
@@ -105,8 +106,8 @@ struct Frame {
   std::uint64_t sequence = 0, low = 0;  ///< 0: no flows inside
   std::vector<FlowsBlock> flows;
   std::optional<PeerState> state;
-  std::optional<VerifyAsk> ask;
-  std::optional<VerifyPart> part;
+  std::optional<PartAsk> verify_ask, papers_ask;
+  std::optional<Part> verify_part, papers_part;
   unsigned unknown_blocks = 0;
 };
 
@@ -131,8 +132,10 @@ class FrameWriter {
   void data(std::uint64_t sequence, std::uint64_t low);
 
   void state(const PeerState& state);
-  void ask(const VerifyAsk& ask);
-  void part(const VerifyPart& part);
+  void verify_ask(const PartAsk& ask);
+  void verify_part(const Part& part);
+  void papers_ask(const PartAsk& ask);
+  void papers_part(const Part& part);
   /// Records are appended between begin and end.
   void begin_flows(std::uint32_t epoch);
   void record(common::ByteView record, bool gone);
@@ -143,6 +146,8 @@ class FrameWriter {
   void flag(unsigned bit) { out_[0] |= static_cast<std::byte>(bit); }
   void begin_block(std::uint8_t type);
   void end_block();
+  void ask(std::uint8_t type, const PartAsk& ask);
+  void part(std::uint8_t type, const Part& part);
   void group(const GroupState& g);
   void term(const common::Term& term);
   common::Bytes& out_;

@@ -176,7 +176,7 @@ void Verify::on_dumped(std::span<const Flow> flows, bool last, bool failed) {
 // --- over the link
 // ----------------------------------------------------------------------------------------------------
 
-void Verify::on_ask(const VerifyAsk& ask) {
+void Verify::on_ask(const PartAsk& ask) {
   if (ask.count == 0) {
     if (ask.run == snapshot_run_ && !snapshot_.empty() && ask.chunk == kRepairWanted) repair_ = true;
     snapshot_ = {};
@@ -194,14 +194,14 @@ void Verify::on_ask(const VerifyAsk& ask) {
   for (std::uint64_t i = end; i > ask.chunk; --i) to_send_.push_back(static_cast<std::uint32_t>(i - 1));
 }
 
-void Verify::on_part(const VerifyPart& part, Time now) {
+void Verify::on_part(const Part& part, Time now) {
   if (!run_ || run_->stage != Stage::gathering || part.run != run_->run || part.chunks > kVerifyParts) return;
   Run& r = *run_;
-  if (part.records.empty() && part.chunks != 1) return;  // only an empty kernel has an empty part
+  if (part.bytes.empty() && part.chunks != 1) return;  // only an empty kernel has an empty part
   if (r.peer.empty()) r.peer.resize(part.chunks);
   if (part.chunk >= r.peer.size() || !r.peer[part.chunk].empty()) return;
   r.heard = now;
-  r.peer[part.chunk].assign(part.records.begin(), part.records.end());
+  r.peer[part.chunk].assign(part.bytes.begin(), part.bytes.end());
   if (r.peer[part.chunk].empty()) r.missing = static_cast<std::uint32_t>(r.peer.size());
   while (r.missing < r.peer.size() && !r.peer[r.missing].empty()) ++r.missing;
   if (r.missing >= r.asked_to) r.ask_at = now;
@@ -214,10 +214,10 @@ bool Verify::has_to_say(Time now) const {
          (run_->peer.empty() || run_->missing < run_->peer.size());
 }
 
-std::optional<VerifyAsk> Verify::poll_ask(Time now) {
+std::optional<PartAsk> Verify::poll_ask(Time now) {
   if (repairs_to_tell_ > 0) {
     --repairs_to_tell_;
-    return VerifyAsk{ended_run_, kRepairWanted, 0};
+    return PartAsk{ended_run_, kRepairWanted, 0};
   }
   if (!run_ || run_->stage != Stage::gathering || run_->ask_at > now) return std::nullopt;
   Run& r = *run_;
@@ -227,14 +227,14 @@ std::optional<VerifyAsk> Verify::poll_ask(Time now) {
   }
   r.ask_at = now + kVerifyAskAgain;
   r.asked_to = r.missing + kVerifyWindow;
-  return VerifyAsk{r.run, r.missing, kVerifyWindow};
+  return PartAsk{r.run, r.missing, kVerifyWindow};
 }
 
-std::optional<VerifyPart> Verify::poll_part() {
+std::optional<Part> Verify::poll_part() {
   if (to_send_.empty() || snapshot_.empty()) return std::nullopt;
   const std::uint32_t chunk = to_send_.back();
   to_send_.pop_back();
-  return VerifyPart{snapshot_run_, chunk, static_cast<std::uint32_t>(snapshot_.size()), snapshot_[chunk]};
+  return Part{snapshot_run_, chunk, static_cast<std::uint32_t>(snapshot_.size()), snapshot_[chunk]};
 }
 
 // --- comparing

@@ -53,14 +53,14 @@ class Verify {
   void dump_started();
   void on_dumped(std::span<const Flow> flows, bool last, bool failed);
 
-  void on_ask(const VerifyAsk& ask);
-  void on_part(const VerifyPart& part, common::Time now);
+  void on_ask(const PartAsk& ask);
+  void on_part(const Part& part, common::Time now);
 
   /// Something to say to the peer now.
   bool has_to_say(common::Time now) const;
-  std::optional<VerifyAsk> poll_ask(common::Time now);
+  std::optional<PartAsk> poll_ask(common::Time now);
   /// Its records stay valid until the next call of anything here.
-  std::optional<VerifyPart> poll_part();
+  std::optional<Part> poll_part();
 
   void advance(bool link_up, common::Time now, Actions& out);
   bool working() const { return run_ && run_->stage >= Stage::indexing; }

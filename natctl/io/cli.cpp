@@ -101,10 +101,9 @@ void add_observing(CLI::App& app, Invocation& into) {
   config->require_subcommand(1);
   add_leaf(*config, {"check", "Check the configuration file", Command::check}, into);
   add_leaf(*config, {"dump", "What the file says for this router, with all defaults", Command::config_dump}, into);
-  add_leaf(
-      *config,
-      {"diff", "What another file says otherwise; without one: does the other router's differ?", Command::config_diff},
-      into)
+  add_leaf(*config,
+           {"diff", "What another file says otherwise; without one: that of the other router", Command::config_diff},
+           into)
       ->add_option("FILE", into.files, "The other file, such as a copy of the other router's")
       ->expected(1);
   CLI::App* metrics = add_leaf(app, {"metrics", "The state in Prometheus' text format", Command::metrics}, into);

@@ -11,7 +11,9 @@
 #include "common/io/notify_socket.hpp"
 #include "common/io/options.hpp"
 #include "natctl/config_dump.hpp"
+#include "natctl/io/ask_peer.hpp"
 #include "natctl/io/metrics_server.hpp"
+#include "natctl/json_reader.hpp"
 #include "natctl/line_diff.hpp"
 #include "natctl/metrics.hpp"
 
@@ -22,21 +24,53 @@ using namespace std::chrono_literals;
 
 constexpr common::Duration kTimeout = 2s;
 
-/// The other router's word on its file is a digest that its syncd compares.
+struct PeerFile {
+  bool heard = false, differs = false;
+  std::string diff;   ///< of its file against ours
+  std::string fault;  ///< why there is no diff
+};
+
+/// How the file of the other router reads, against ours.
+void fetch_diff(const Invocation& invocation, PeerFile& file) {
+  const auto papers = papers_of_peer(invocation.options.run_dir);
+  const auto ours = common::io::read_file(invocation.options.config);
+  const auto config = common::io::load_config(invocation.options);
+  if (!papers)
+    file.fault = papers.error().text;
+  else if (!papers->config)
+    file.fault = papers->config_withheld.empty() ? "it does not show its file" : papers->config_withheld;
+  else if (!ours || !config)
+    file.fault = invocation.options.config + ": cannot be used";
+  else
+    file.diff = file_diff(*ours, *papers->config, config->node);
+  if (file.fault.empty() && file.diff.empty())
+    file.fault = "the files are the same by now: reload the daemons on the router whose file is newer than they are";
+}
+
+std::string told(const PeerFile& file) {
+  if (!file.heard) return "the other router is not heard on the link: its file is not known\n";
+  if (!file.differs) return "the other router runs with the same file\n";
+  const std::string head = "the other router runs with another file";
+  return file.diff.empty() ? head + "; " + file.fault + "\n" : head + " (-: here, +: there)\n" + file.diff;
+}
+
+/// Whether the files differ is told by the digests that the two syncd compare all the time; how, by asking for it.
 int compare_with_peer(const Invocation& invocation) {
   const auto reply = common::io::ask(invocation.options.run_dir + "/syncd.sock", {.verb = "status"}, kTimeout);
   if (!reply) return failed(reply.error().text);
   if (!reply->ok) return failed(reply->error);
   const auto status = nlohmann::json::parse(reply->body, nullptr, false);
   if (!status.is_object()) return failed("syncd answers with something that is no status");
-  const bool up = status.value("link", "") == "up", differs = status.value("config_differs", false);
-  if (invocation.json)
-    std::puts(fmt::format("{{\"peer_heard\": {}, \"differs\": {}}}", up, differs).c_str());
-  else
-    std::puts(!up       ? "the other router is not heard on the link: its file is not known"
-              : differs ? "the other router runs with another file; fetch it, and give it as FILE to see the difference"
-                        : "the other router runs with the same file");
-  return up && !differs ? 0 : 1;
+  PeerFile file{.heard = status.value("link", "") == "up", .differs = status.value("config_differs", false)};
+  if (file.heard && file.differs) fetch_diff(invocation, file);
+  if (invocation.json) {
+    nlohmann::ordered_json json{{"peer_heard", file.heard}, {"differs", file.differs}, {"diff", file.diff}};
+    if (!file.fault.empty()) json["fault"] = file.fault;
+    std::puts(dump(json, 2).c_str());
+  } else {
+    std::fputs(told(file).c_str(), stdout);
+  }
+  return file.heard && !file.differs ? 0 : 1;
 }
 
 /// node_exporter runs as somebody else, and must never see half a file.

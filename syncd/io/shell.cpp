@@ -10,6 +10,7 @@
 
 #include "common/io/log.hpp"
 #include "common/overload.hpp"
+#include "syncd/io/own_papers.hpp"
 
 namespace syncd::io {
 namespace {
@@ -173,6 +174,7 @@ void Shell::feed(const Event& event) {
 /// After whatever has been delivered: the requests and a portion of the bulk, and when to come again.
 void Shell::turn() {
   if (!syncs_.empty()) read_events();
+  if (std::exchange(papers_wanted_, false)) feed(PapersCollected{collect_papers(options_, config_)});
   const bool datagrams_left = move_datagrams();
   const bool writes_left = move_writes();
   timer_->set(engine_->deadline());
@@ -400,6 +402,7 @@ void Shell::perform(const Action& action) {
                        [&](const StartDump& a) { dump_->start(a.dump); },
                        [&](const SyncEvents& a) { syncs_.push_back({.request = a.request}); },
                        [&](const FlushKernel& a) { flushes_.push_back(a.request); },
+                       [&](const CollectPapers&) { papers_wanted_ = true; },
                        [&](const SendReply& a) { server_->send(a.client, a.reply); },
                        [&](const Log& a) { log(a.level, a.name, a.text); }, [&](const Finished&) { loop_.stop(); }},
       action);

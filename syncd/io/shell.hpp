@@ -98,6 +98,7 @@ class Shell {
   bool gathering_ = false;                    ///< the kernel's reports wait for a timer, not for the loop
   int fast_turns_ = 0;
   common::Time served_at_{};
+  bool papers_wanted_ = false;  ///< the engine has asked for them
   bool stepping_ = false;
   bool stopping_ = false;
 };

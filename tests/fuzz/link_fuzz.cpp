@@ -50,7 +50,7 @@ void read_frame(ByteView payload) {
     return;
   }
   for (const auto& block : frame->flows) read_records(block.records);
-  if (frame->part) read_records(frame->part->records);
+  if (frame->verify_part) read_records(frame->verify_part->bytes);
 }
 
 void receive(ByteView datagram, bool secured) {

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -100,6 +101,33 @@ def check_config(lab, router):
     dump = json.loads(router.natctl("config", "dump", "--json").stdout)
     require(dump["vrrp"]["groups"]["MAIN-GW"]["gate_timeout"] == "5s", "a default is missing in the dump")
     return other
+
+
+def check_peer_diff(lab, first, second):
+    """The lines of the other router's file, while its syncd runs with another one."""
+    kept = os.path.join(lab.directory, "kept.yaml")
+    with open(lab.config, encoding="utf-8") as file:
+        text = file.read()
+    for path, content in ((kept, text), (lab.config, text.replace("fully-random", "random"))):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(content)
+    second.daemons["syncd"].signal(signal.SIGHUP)
+    options = first.options()
+    options[options.index("--config") + 1] = kept
+    command = first._command("natctl") + ["config", "diff"] + options
+    expected = ("the other router runs with another file (-: here, +: there)\n"
+                "- nat.source.10.port_mapping: fully-random\n+ nat.source.10.port_mapping: random\n")
+    try:
+        wait_until(lambda: first.namespace.run(command, check=False).stdout == expected, 30, "the peer's lines")
+    except TestFailed as failed:
+        raise TestFailed(f"{failed}: {first.namespace.run(command, check=False).stdout}") from failed
+    said = first.natctl("config", "diff", check=False)
+    require(said.returncode == 1 and "the files are the same by now" in said.stdout, f"the file is the same: {said}")
+    with open(lab.config, "w", encoding="utf-8") as file:
+        file.write(text)
+    second.daemons["syncd"].signal(signal.SIGHUP)
+    wait_until(lambda: "runs with the same file" in first.natctl("config", "diff", check=False).stdout, 30,
+               "the same file again")
 
 
 def complete(script, line):
@@ -262,6 +290,7 @@ def test_pair():
     other = check_config(lab, first)
     check_nat(first, other)
     check_completion(first)
+    check_peer_diff(lab, first, second)
     check_doctor(first)
     check_kernel_connections(first)
     check_top(first)

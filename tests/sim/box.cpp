@@ -367,8 +367,7 @@ void Box::perform(syncd::Action& action) {
                      step(syncd::Event(syncd::KernelFlushed{request}));
                    });
                  },
-                 [&](syncd::SendReply&) {},
-                 [&](syncd::Log&) {},
+                 [](const auto&) {},  // replies, logs, papers: nobody asks here
                  [&](syncd::Finished&) { kill(Daemon::syncd); },
              },
              action);

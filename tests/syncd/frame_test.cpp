@@ -58,14 +58,16 @@ common::Bytes some_frame(common::Prng& prng, PeerState& state, Ack& ack) {
   state.keepalive = std::chrono::milliseconds(prng.below(65536));
   for (std::uint64_t n = prng.below(5); n > 0; --n) state.groups.push_back(some_group(prng));
   w.state(state);
-  w.ask({7, 8, 9});
+  w.verify_ask({7, 8, 9});
   w.begin_flows(3);
   Record r;
   encode(flow(1), nullptr, r);
   w.record(r.view(), false);
   w.record(r.key(), true);
   w.end_flows();
-  w.part({7, 1, 2, r.view()});
+  w.verify_part({7, 1, 2, r.view()});
+  w.papers_ask({10, 11, 12});
+  w.papers_part({10, 0, 3, r.view()});
   return out;
 }
 
@@ -97,11 +99,14 @@ TEST_CASE("a frame says what was written into it") {
     CHECK(frame->sequence == 1000);
     CHECK(frame->low == 990);
     REQUIRE(frame->state == state);
-    CHECK(frame->ask == VerifyAsk{7, 8, 9});
+    CHECK(frame->verify_ask == PartAsk{7, 8, 9});
+    CHECK(frame->papers_ask == PartAsk{10, 11, 12});
     REQUIRE(frame->flows.size() == 1);
     CHECK(frame->flows[0].epoch == 3);
-    REQUIRE(frame->part.has_value());
-    CHECK(frame->part->chunks == 2);
+    REQUIRE(frame->verify_part.has_value());
+    CHECK(frame->verify_part->chunks == 2);
+    REQUIRE(frame->papers_part.has_value());
+    CHECK(frame->papers_part->chunks == 3);
   }
 }
 
@@ -136,6 +141,8 @@ TEST_CASE("each way in which a frame can be wrong has its name") {
   CHECK(error_of(raw({0x20, 5, 0, 2, 0, 2, 0, 0})) == FrameError::flows_form);
   CHECK(error_of(raw({0, 3, 0, 1, 0})) == FrameError::verify_form);
   CHECK(error_of(raw({0, 4, 0, 1, 0})) == FrameError::verify_form);
+  CHECK(error_of(raw({0, 5, 0, 1, 0})) == FrameError::verify_form);
+  CHECK(error_of(raw({0, 6, 0, 1, 0})) == FrameError::verify_form);
   CHECK(decode_frame(raw({0, 99, 0, 1, 0}), kNames)->unknown_blocks == 1);  // a newer peer
 }
 

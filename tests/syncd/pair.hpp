@@ -134,6 +134,7 @@ struct Box {
   common::PeerReport report;
   std::vector<common::Reply> replies;
   std::vector<std::string> logs;
+  std::string papers;
 
   template <typename T>
   std::vector<T> messages() const {
@@ -255,6 +256,7 @@ class Pair {
                        step(i, KernelFlushed{r});
                      });
                    },
+                   [&](CollectPapers&) { at(now + 50us, [this, i] { step(i, PapersCollected{box[i].papers}); }); },
                    [&](SendReply& a) { b.replies.push_back(a.reply); },
                    [&](Log& a) { b.logs.push_back(a.name + ": " + a.text); },
                    [](Finished&) {},

@@ -1,0 +1,25 @@
+#include "syncd/io/own_papers.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "common/redact.hpp"
+#include "common/settings.hpp"
+
+namespace syncd::io {
+
+std::string collect_papers(const common::io::DaemonOptions& options, const common::Config& config) {
+  using Json = nlohmann::ordered_json;
+  Json papers{{"node", config.node}, {"digest", config.digest}, {"config", nullptr}};
+  // Over a link without a key anybody could ask, and read along.
+  const bool sealed = config.sync && !config.sync->key_file.empty();
+  if (!sealed)
+    papers["config_withheld"] = "the sync link has no key (security: none), so that the file does not go over it";
+  else if (const auto text = common::io::read_file(options.config); text && text->size() <= common::kSettingsMaxSize)
+    papers["config"] = common::without_secrets(*text);
+  else
+    papers["config_withheld"] = options.config + " cannot be read there";
+  // The file may hold anything: bytes that are no UTF-8 must not make the rest unreadable.
+  return papers.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace syncd::io

@@ -1,0 +1,14 @@
+#pragma once
+// How this router is set up, as the peer may see it.
+#include <string>
+
+#include "common/config.hpp"
+#include "common/io/daemon.hpp"
+
+namespace syncd::io {
+
+/// A JSON object: node, digest of the configuration that is in use, config (the file's text as it is now, without what
+/// looks like a secret) or null and config_withheld (why).
+std::string collect_papers(const common::io::DaemonOptions& options, const common::Config& config);
+
+}  // namespace syncd::io

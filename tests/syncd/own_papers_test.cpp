@@ -1,0 +1,34 @@
+// What a router shows of itself, from files that the test lays out.
+#include "syncd/io/own_papers.hpp"
+
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "tests/common/scratch.hpp"
+
+TEST_CASE("own papers: the file as it is now") {
+  const Scratch root;
+  common::io::DaemonOptions options;
+  options.config = root / "steadynat.yaml";
+  common::Config config;
+  config.node = "R1";
+  config.digest = "abc";
+  config.sync.emplace().key_file = root / "sync.key";
+  const auto papers = [&] { return nlohmann::json::parse(syncd::io::collect_papers(options, config)); };
+  CHECK(papers()["config"].is_null());
+  CHECK(papers()["config_withheld"] == options.config + " cannot be read there");
+  std::ofstream(root / "sync.key") << "c2VjcmV0\n";
+  std::ofstream(options.config) << "version: 1 # \xff\npassword: hunter2\n";
+  const auto shown = papers();
+  CHECK_FALSE(shown.contains("config_withheld"));
+  CHECK(shown.dump().find("hunter2") == std::string::npos);
+  CHECK(shown.dump().find("c2VjcmV0") == std::string::npos);
+  CHECK(shown["node"] == "R1");
+  CHECK(shown["digest"] == "abc");
+  CHECK(shown["config"].get<std::string>().starts_with("version: 1 # "));
+  config.sync->key_file.clear();
+  CHECK(papers()["config"].is_null());
+  CHECK(papers()["config_withheld"].get<std::string>().find("security: none") != std::string::npos);
+  CHECK(papers()["digest"] == "abc");
+}
