@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <set>
 
+#include "common/pair_sysctls.hpp"
 #include "natctl/json_reader.hpp"
 
 namespace natctl {
@@ -18,6 +20,8 @@ using Weight = Finding::Weight;
 constexpr int kLeastMtu = 1500;
 /// More connections than this per bucket, and the kernel walks long chains for each packet.
 constexpr std::uint64_t kMostPerBucket = 8;
+/// Logs of two routers whose clocks are further apart cannot be laid side by side.
+constexpr std::int64_t kClocksApartMs = 1000;
 /// In parts of ten of the limit.
 constexpr std::uint64_t kNearlyFull = 8;
 
@@ -44,6 +48,9 @@ class Examination {
   void rules();
   void files();
   void loose();
+  void peer();
+  void peer_sysctl(std::string_view name, const std::string& why);
+  void peer_helpers();
 
   const Config& config_;
   const Facts& facts_;
@@ -184,8 +191,50 @@ void Examination::files() {
 /// The guards of the table do the same for what NAT rules cover.
 void Examination::loose() {
   if (config_.sync && !config_.nat)
-    want("net.netfilter.nf_conntrack_tcp_loose", 0, Weight::warning,
+    want(std::string(common::kTcpLoose), 0, Weight::warning,
          "in a failover a packet from the midst of a connection makes an entry that keeps the right one out");
+}
+
+/// What should be alike on both routers.
+void Examination::peer() {
+  const auto& other = facts_.peer;
+  if (!facts_.peer_fault.empty())
+    warning(fmt::format("what {} is like is not known: {}", config_.peer, facts_.peer_fault),
+            "look at natctl status, and run natctl doctor there, too");
+  if (!other) return;
+  if (other->digest != config_.digest)
+    warning(fmt::format("{} runs with another configuration than this file", other->node),
+            "natctl config diff shows how they differ; reload the daemons where a file is newer than they are");
+  peer_sysctl(common::kConntrackMax, "after a failover to the smaller table connections do not fit");
+  peer_sysctl(common::kConntrackBuckets, "the router with less is slower under the same load");
+  peer_sysctl(common::kTcpLoose, "what passes on one router does not pass on the other");
+  peer_helpers();
+  if (const std::int64_t apart = facts_.clocks_apart_ms; std::abs(apart) >= kClocksApartMs)
+    warning(fmt::format("the clock of {} is {:.1f} s {} this one: what the two log cannot be laid side by side",
+                        other->node, static_cast<double>(std::abs(apart)) / 1000, apart < 0 ? "behind" : "ahead of"),
+            "timedatectl set-ntp true, on both routers");
+}
+
+void Examination::peer_sysctl(std::string_view name, const std::string& why) {
+  const auto ours = facts_.sysctls.find(std::string(name));
+  const auto theirs = facts_.peer->sysctls.find(std::string(name));
+  if (ours == facts_.sysctls.end() || theirs == facts_.peer->sysctls.end() || ours->second == theirs->second) return;
+  warning(fmt::format("{} is {} here and {} on {}: {}", name, ours->second, theirs->second, facts_.peer->node, why),
+          fmt::format("set {} to the same value on both routers, also in /etc/sysctl.d", name));
+}
+
+void Examination::peer_helpers() {
+  if (!facts_.helpers || !facts_.peer->helpers) return;
+  const auto lacks = [this](const std::vector<std::string>& has, const std::vector<std::string>& needs,
+                            const std::string& where) {
+    for (const std::string& helper : needs)
+      if (std::ranges::find(has, helper) == has.end())
+        warning(fmt::format("the helper for {} is not loaded on {}: connections that it makes room for fail there",
+                            helper, where),
+                fmt::format("modprobe nf_conntrack_{} there, or unload it on both routers", helper));
+  };
+  lacks(*facts_.peer->helpers, *facts_.helpers, facts_.peer->node);
+  lacks(*facts_.helpers, *facts_.peer->helpers, config_.node);
 }
 
 std::vector<Finding> Examination::run() {
@@ -197,6 +246,7 @@ std::vector<Finding> Examination::run() {
   rules();
   files();
   loose();
+  peer();
   std::ranges::stable_sort(found_, {}, &Finding::weight);
   return std::move(found_);
 }
@@ -204,12 +254,10 @@ std::vector<Finding> Examination::run() {
 }  // namespace
 
 std::vector<std::string> wanted_sysctls(const Config& config) {
-  std::vector<std::string> names{"net.ipv4.ip_forward",
-                                 "net.ipv6.conf.all.forwarding",
-                                 "net.netfilter.nf_conntrack_events",
-                                 "net.netfilter.nf_conntrack_helper",
-                                 "net.netfilter.nf_conntrack_tcp_loose",
+  std::vector<std::string> names{"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding",
+                                 "net.netfilter.nf_conntrack_events", "net.netfilter.nf_conntrack_helper",
                                  "net.ipv4.neigh.default.gc_thresh3"};
+  names.insert(names.end(), std::begin(common::kPairSysctls), std::end(common::kPairSysctls));
   std::set<std::string> interfaces = vrrp_interfaces(config);
   interfaces.insert("all");
   for (const std::string& interface : interfaces)

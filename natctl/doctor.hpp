@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/config.hpp"
+#include "natctl/peer_papers.hpp"
 
 namespace natctl {
 
@@ -24,6 +25,10 @@ struct Facts {
   std::string key_fault;                           ///< why the key file cannot be used; empty: it can
   std::string table_fault;                         ///< what the kernel has against the table; empty: nothing
   std::optional<std::uint64_t> conntrack_count, conntrack_max, conntrack_buckets;
+  std::optional<std::vector<std::string>> helpers;  ///< of conntrack; none: the kernel does not tell
+  std::optional<PeerPapers> peer;                   ///< what the other router shows
+  std::string peer_fault;                           ///< why it shows nothing; empty: it does, or was not asked
+  std::int64_t clocks_apart_ms = 0;                 ///< at least so far is its clock ahead of ours, or behind (below 0)
 };
 
 struct Finding {

@@ -17,6 +17,13 @@ std::string meaning_of(const common::Config& config) {
   return lines;
 }
 
+/// 0 when it is none: a peer that does not tell is not one whose clock stands at 1970.
+std::int64_t time_of(const Json& all) {
+  constexpr double kLatestMs = 253'402'300'800'000;  // the year 10000
+  const double ms = number_of(all, "time_ms");
+  return ms > 0 && ms < kLatestMs ? static_cast<std::int64_t>(ms) : 0;
+}
+
 }  // namespace
 
 std::optional<PeerPapers> read_papers(const std::string& json) {
@@ -25,9 +32,20 @@ std::optional<PeerPapers> read_papers(const std::string& json) {
   PeerPapers papers{.node = text_of(all, "node"),
                     .digest = text_of(all, "digest"),
                     .config = std::nullopt,
-                    .config_withheld = text_of(all, "config_withheld")};
+                    .config_withheld = text_of(all, "config_withheld"),
+                    .time_ms = time_of(all),
+                    .sysctls = {},
+                    .helpers = std::nullopt};
   if (papers.node.empty() || papers.digest.empty()) return std::nullopt;
   if (field(all, "config").is_string()) papers.config = text_of(all, "config");
+  if (const Json& sysctls = field(all, "sysctls"); sysctls.is_object())
+    for (const auto& [name, value] : sysctls.items())
+      if (value.is_string()) papers.sysctls[name] = value.get<std::string>();
+  if (field(all, "helpers").is_array()) {
+    papers.helpers.emplace();
+    for (const Json& helper : array_of(all, "helpers"))
+      if (helper.is_string()) papers.helpers->push_back(helper.get<std::string>());
+  }
   return papers;
 }
 

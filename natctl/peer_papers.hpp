@@ -1,15 +1,21 @@
 #pragma once
 // What the other router shows of itself on demand (syncd, peer.papers), and how the two files differ.
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace natctl {
 
 struct PeerPapers {
   std::string node;
-  std::string digest;                 ///< of the configuration that its syncd runs with
-  std::optional<std::string> config;  ///< the text of its file
-  std::string config_withheld;        ///< why it does not show that
+  std::string digest;                               ///< of the configuration that its syncd runs with
+  std::optional<std::string> config;                ///< the text of its file
+  std::string config_withheld;                      ///< why it does not show that
+  std::int64_t time_ms = 0;                         ///< its clock, since 1970; 0: it does not tell
+  std::map<std::string, std::string> sysctls;       ///< by their names with dots
+  std::optional<std::vector<std::string>> helpers;  ///< none: its kernel does not tell
 };
 
 /// None when it is something else.

@@ -8,11 +8,14 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 
+#include "common/io/machine.hpp"
 #include "common/io/options.hpp"
 #include "natctl/doctor.hpp"
+#include "natctl/io/ask_peer.hpp"
 #include "natctl/io/nftables.hpp"
 #include "natctl/nft.hpp"
 #include "natctl/ruleset.hpp"
@@ -21,19 +24,6 @@ namespace natctl::io {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// An interface's name may have dots of its own, so that dots cannot simply become slashes.
-std::string path_of(const std::string& sysctl) {
-  constexpr std::string_view kConf = "net.ipv4.conf.";
-  std::string path = sysctl;
-  if (sysctl.starts_with(kConf)) {
-    const auto last = sysctl.rfind('.');
-    return "/proc/sys/net/ipv4/conf/" + sysctl.substr(kConf.size(), last - kConf.size()) + "/" +
-           sysctl.substr(last + 1);
-  }
-  std::ranges::replace(path, '.', '/');
-  return "/proc/sys/" + path;
-}
 
 std::string first_line(const std::string& text) {
   return text.substr(0, text.find('\n'));
@@ -105,7 +95,7 @@ std::string fault_of_table(const common::Config& config) {
 Facts collect(const common::Config& config) {
   Facts facts;
   for (const std::string& name : wanted_sysctls(config))
-    if (const auto text = common::io::read_file(path_of(name))) facts.sysctls[name] = first_line(*text);
+    if (auto value = common::io::sysctl(name)) facts.sysctls[name] = std::move(*value);
   if (config.vrrp)
     for (const auto& group : config.vrrp->groups)
       for (const auto& instance : group.instances)
@@ -117,8 +107,30 @@ Facts collect(const common::Config& config) {
   facts.conntrack_max = number_in("/proc/sys/net/netfilter/nf_conntrack_max");
   facts.conntrack_buckets = number_in("/proc/sys/net/netfilter/nf_conntrack_buckets");
   look_at_files(config, facts);
+  facts.helpers = common::io::conntrack_helpers();
   if (config.has_table()) facts.table_fault = fault_of_table(config);
   return facts;
+}
+
+std::int64_t clock_ms() {
+  using namespace std::chrono;
+  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+}
+
+void ask_peer(const Invocation& invocation, const common::Config& config, Facts& facts) {
+  if (!config.sync || config.peer.empty()) return;
+  const std::int64_t asked = clock_ms();
+  const auto papers = papers_of_peer(invocation.options.run_dir);
+  const std::int64_t answered = clock_ms();
+  if (!papers) {
+    facts.peer_fault = papers.error().text;
+    return;
+  }
+  facts.peer = *papers;
+  if (papers->time_ms == 0) return;
+  // It looked at its clock somewhere between the two.
+  if (papers->time_ms < asked) facts.clocks_apart_ms = papers->time_ms - asked;
+  if (papers->time_ms > answered) facts.clocks_apart_ms = papers->time_ms - answered;
 }
 
 }  // namespace
@@ -126,7 +138,9 @@ Facts collect(const common::Config& config) {
 int run_doctor(const Invocation& invocation) {
   const auto config = common::io::load_config(invocation.options);
   if (!config) return common::io::kExitUsage;
-  const std::vector<Finding> findings = examine(*config, collect(*config));
+  Facts facts = collect(*config);
+  ask_peer(invocation, *config, facts);
+  const std::vector<Finding> findings = examine(*config, facts);
   std::fputs((invocation.json ? findings_json(findings) : findings_text(findings)).c_str(), stdout);
   const bool bad = std::ranges::any_of(findings, [](const Finding& f) { return f.weight == Finding::Weight::error; });
   return bad ? 1 : 0;

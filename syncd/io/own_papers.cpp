@@ -1,14 +1,19 @@
 #include "syncd/io/own_papers.hpp"
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "common/io/machine.hpp"
+#include "common/pair_sysctls.hpp"
 #include "common/redact.hpp"
 #include "common/settings.hpp"
 
 namespace syncd::io {
 
-std::string collect_papers(const common::io::DaemonOptions& options, const common::Config& config) {
+std::string collect_papers(const common::io::DaemonOptions& options, const common::Config& config,
+                           const std::string& root) {
   using Json = nlohmann::ordered_json;
+  using namespace std::chrono;
   Json papers{{"node", config.node}, {"digest", config.digest}, {"config", nullptr}};
   // Over a link without a key anybody could ask, and read along.
   const bool sealed = config.sync && !config.sync->key_file.empty();
@@ -18,6 +23,11 @@ std::string collect_papers(const common::io::DaemonOptions& options, const commo
     papers["config"] = common::without_secrets(*text);
   else
     papers["config_withheld"] = options.config + " cannot be read there";
+  papers["time_ms"] = duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+  Json& sysctls = papers["sysctls"] = Json::object();
+  for (const std::string_view name : common::kPairSysctls)
+    if (auto value = common::io::sysctl(name, root)) sysctls[std::string(name)] = std::move(*value);
+  if (const auto helpers = common::io::conntrack_helpers(root)) papers["helpers"] = *helpers;
   // The file may hold anything: bytes that are no UTF-8 must not make the rest unreadable.
   return papers.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

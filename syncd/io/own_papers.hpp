@@ -8,7 +8,9 @@
 namespace syncd::io {
 
 /// A JSON object: node, digest of the configuration that is in use, config (the file's text as it is now, without what
-/// looks like a secret) or null and config_withheld (why).
-std::string collect_papers(const common::io::DaemonOptions& options, const common::Config& config);
+/// looks like a secret) or null and config_withheld (why), time_ms since 1970, sysctls, helpers. `root` stands before
+/// every path of the kernel's.
+std::string collect_papers(const common::io::DaemonOptions& options, const common::Config& config,
+                           const std::string& root = {});
 
 }  // namespace syncd::io

@@ -133,6 +133,64 @@ TEST_CASE("each other thing that makes a failover fail is found alone") {
   CHECK(found(facts, config) == Lines{expected});
 }
 
+TEST_CASE("what is not alike on the two routers is found alone") {
+  Facts facts = healthy();
+  facts.helpers = {"ftp"};
+  facts.peer = PeerPapers{.node = "R2",
+                          .digest = test::article().digest,
+                          .config = std::nullopt,
+                          .time_ms = 0,
+                          .sysctls = facts.sysctls,
+                          .helpers = facts.helpers};
+  facts.clocks_apart_ms = -999;
+  CHECK(found(facts) == Lines{});
+  std::string expected;
+  SECTION("the table's size") {
+    facts.peer->sysctls["net.netfilter.nf_conntrack_max"] = "500";
+    expected =
+        "warning: net.netfilter.nf_conntrack_max is 1 here and 500 on R2: after a failover to the smaller table "
+        "connections do not fit";
+  }
+  SECTION("its buckets") {
+    facts.peer->sysctls["net.netfilter.nf_conntrack_buckets"] = "2";
+    expected =
+        "warning: net.netfilter.nf_conntrack_buckets is 1 here and 2 on R2: the router with less is slower under the "
+        "same load";
+  }
+  SECTION("what is picked up in the midst") {
+    facts.peer->sysctls["net.netfilter.nf_conntrack_tcp_loose"] = "0";
+    expected =
+        "warning: net.netfilter.nf_conntrack_tcp_loose is 1 here and 0 on R2: what passes on one router does not pass "
+        "on the other";
+  }
+  SECTION("a helper that the other router lacks") {
+    facts.helpers = {"ftp", "sip"};
+    expected = "warning: the helper for sip is not loaded on R2: connections that it makes room for fail there";
+  }
+  SECTION("a helper that this router lacks") {
+    facts.peer->helpers = {"ftp", "tftp"};
+    expected = "warning: the helper for tftp is not loaded on R1: connections that it makes room for fail there";
+  }
+  SECTION("the file") {
+    facts.peer->digest = "other";
+    expected = "warning: R2 runs with another configuration than this file";
+  }
+  SECTION("clocks, ahead") {
+    facts.clocks_apart_ms = 1000;
+    expected = "warning: the clock of R2 is 1.0 s ahead of this one: what the two log cannot be laid side by side";
+  }
+  SECTION("clocks, behind") {
+    facts.clocks_apart_ms = -86400000;
+    expected = "warning: the clock of R2 is 86400.0 s behind this one: what the two log cannot be laid side by side";
+  }
+  SECTION("it does not say") {
+    facts.peer.reset();
+    facts.peer_fault = "R2 is not heard on the sync link";
+    expected = "warning: what R2 is like is not known: R2 is not heard on the sync link";
+  }
+  CHECK(found(facts) == Lines{expected});
+}
+
 TEST_CASE("connections that are picked up in the midst keep the right ones out, unless rules guard them") {
   Facts facts = healthy();
   common::Config config = test::article();

@@ -24,15 +24,23 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 }  // namespace
 
 TEST_CASE("papers are read, and what is missing or something else does no harm") {
-  const auto papers = read_papers(R"({"node":"R2","digest":"d","config":"version: 1\n","more":[]})");
+  const auto papers = read_papers(R"({"node":"R2","digest":"d","config":"version: 1\n","time_ms":1700000000123,)"
+                                  R"("sysctls":{"a.b":"1","c":2},"helpers":["ftp",3],"more":[]})");
   REQUIRE(papers);
   CHECK(papers->node == "R2");
   CHECK(papers->digest == "d");
   CHECK(papers->config == "version: 1\n");
+  CHECK(papers->time_ms == 1700000000123);
+  CHECK(papers->sysctls == std::map<std::string, std::string>{{"a.b", "1"}});
+  CHECK(papers->helpers == std::vector<std::string>{"ftp"});
   const auto bare = read_papers(R"({"node":"R2","digest":"d","config":null})");
   REQUIRE(bare);
   CHECK_FALSE(bare->config);
   CHECK(read_papers(R"({"node":"R2","digest":"d","config_withheld":"no key"})")->config_withheld == "no key");
+  CHECK_FALSE(bare->helpers);
+  CHECK(bare->time_ms == 0);
+  for (const char* wrong : {"-5", "1e300", "\"12:00\"", "null"})
+    CHECK(read_papers(std::string(R"({"node":"R2","digest":"d","time_ms":)") + wrong + "}")->time_ms == 0);
   for (const char* bad : {"", "[]", "{}", "null", R"({"node":"R2"})", R"({"node":1,"digest":2})"})
     CHECK_FALSE(read_papers(bad));
 }

@@ -180,12 +180,17 @@ def check_monitoring(text):
         require(not unknown, f"{name} speaks of metrics that there are not: {sorted(unknown)}")
 
 
-def check_doctor(router):
+def check_doctor(router, second):
     """A router that is well but for what the laboratory leaves out; then something is broken."""
     healthy = json.loads(router.natctl("doctor", "--json", check=False).stdout)["findings"]
     errors = [each for each in healthy if each["severity"] == "error"]
     require(not errors, f"the doctor finds errors in a healthy router: {errors}")
     router.namespace.sysctl("net.ipv4.ip_forward", 0)
+    require("what R2 is like" not in str(healthy), f"the other router shows nothing: {healthy}")
+    second.namespace.sysctl("net.netfilter.nf_conntrack_tcp_loose", 0)
+    found = router.natctl("doctor", check=False).stdout
+    require("nf_conntrack_tcp_loose is 1 here and 0 on R2" in found, f"what differs between the two: {found}")
+    second.namespace.sysctl("net.netfilter.nf_conntrack_tcp_loose", 1)
     done = router.natctl("doctor", check=False)
     require(done.returncode == 1 and "net.ipv4.ip_forward is 0" in done.stdout, f"forwarding off: {done.stdout}")
     require("sysctl -w net.ipv4.ip_forward=1" in done.stdout, f"no remedy: {done.stdout}")
@@ -291,7 +296,7 @@ def test_pair():
     check_nat(first, other)
     check_completion(first)
     check_peer_diff(lab, first, second)
-    check_doctor(first)
+    check_doctor(first, second)
     check_kernel_connections(first)
     check_top(first)
     check_monitoring(first.natctl("metrics").stdout)
