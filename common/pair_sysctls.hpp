@@ -6,6 +6,7 @@ namespace common {
 
 inline constexpr std::string_view kConntrackMax = "net.netfilter.nf_conntrack_max";
 inline constexpr std::string_view kConntrackBuckets = "net.netfilter.nf_conntrack_buckets";
+inline constexpr std::string_view kConntrackCount = "net.netfilter.nf_conntrack_count";
 inline constexpr std::string_view kTcpLoose = "net.netfilter.nf_conntrack_tcp_loose";
 inline constexpr std::string_view kPairSysctls[] = {kConntrackMax, kConntrackBuckets, kTcpLoose};
 

@@ -203,6 +203,19 @@ std::string sync_line(const Json& syncd) {
       number_of(syncd, "peer_flows"), number_of(syncd, "committed_flows"));
 }
 
+/// No reason either, as long as what there is has room on both.
+std::string table_line(const Json& syncd) {
+  const Json &ours = field(syncd, "table"), &theirs = field(syncd, "peer_table");
+  if (!ours.is_object() || !theirs.is_object()) return "";
+  const auto room = [](const Json& table) {
+    const double most = number_of(table, "max");
+    return most == 0 ? std::string("as many entries as memory") : fmt::format("{:.0f} entries", most);
+  };
+  if (number_of(ours, "max") == number_of(theirs, "max")) return "";
+  return fmt::format("  the connection tables are not alike: room for {} here, {} on {}\n", room(ours), room(theirs),
+                     text_of(syncd, "peer"));
+}
+
 std::string nat_line(const Json& agent) {
   return fmt::format("nat   {}  gate {}  {:.0f} rule{}\n", flag_of(agent, "active") ? "active" : "not loaded",
                      gate_word(field(agent, "gates_open")), number_of(agent, "rules"),
@@ -213,6 +226,7 @@ std::string screen(const std::string& node, const Parts& parts, const Reasons& r
   std::string out = fmt::format("{}  {}\n", node, reasons.empty() ? "ready to fail over" : "NOT ready to fail over");
   for (const std::string& reason : reasons) out += "  - " + reason + "\n";
   if (flag_of(parts.vrrpd, "restart_due")) out += std::string("  ") + kRestartDue + "\n";
+  if (!parts.syncd.is_null()) out += table_line(parts.syncd);
   for (const Json& group : array_of(parts.vrrpd, "groups")) out += group_text(group);
   if (!parts.syncd.is_null()) out += peer_text(parts.syncd) + sync_line(parts.syncd);
   if (!parts.agent.is_null()) out += nat_line(parts.agent);

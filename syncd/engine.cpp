@@ -96,6 +96,7 @@ void Engine::State::handle(const Event& event, Time now, Actions& out) {
                  },
                  [&](const RequestReceived& e) { on_request(e, now, out); },
                  [&](const PapersCollected& e) { papers.collected(e.text); },
+                 [&](const TableMeasured& e) { peer.measured(e.size); },
                  [&](const Stop&) { out.push_back(Finished{}); },
                  [&](const Reload& e) {
                    config = e.config;

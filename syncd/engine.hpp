@@ -81,6 +81,10 @@ struct RequestReceived {
 struct PapersCollected {
   std::string text;
 };
+/// Of the kernel's table of connections; the shell looks now and then.
+struct TableMeasured {
+  TableSize size;
+};
 struct Stop {};
 struct Reload {
   common::Config config;
@@ -88,7 +92,7 @@ struct Reload {
 };
 using Event = std::variant<Tick, DatagramReceived, LinkChanged, FlowsChanged, FlowsDumped, EventsLost, EventsSynced,
                            KernelRefused, KernelFlushed, OwnAddresses, NotifyReceived, NotifyConnected,
-                           NotifyDisconnected, RequestReceived, PapersCollected, Stop, Reload>;
+                           NotifyDisconnected, RequestReceived, PapersCollected, TableMeasured, Stop, Reload>;
 
 // --- actions -------------------------------------------------------------------------------------------------------
 

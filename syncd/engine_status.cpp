@@ -4,9 +4,19 @@
 #include <algorithm>
 
 #include "common/overload.hpp"
+#include "common/pair_sysctls.hpp"
 #include "syncd/engine_state.hpp"
 
 namespace syncd {
+
+namespace {
+
+/// After a takeover there is what there was.
+bool fits(const TableSize& what, const TableSize& where) {
+  return where.most == 0 || what.entries <= where.most;
+}
+
+}  // namespace
 
 Status Engine::State::status(Time now) const {
   Status s;
@@ -16,9 +26,13 @@ Status Engine::State::status(Time now) const {
   s.backlog = sender.backlog();
   s.memory_bytes = store.table.memory();
   s.config_differs = peer.config_differs();
+  s.table = peer.table();
   s.counters = store.counters.named();
   const bool up = s.link == common::LinkState::up;
-  if (up) s.peer_groups = peer.groups();
+  if (up) {
+    s.peer_groups = peer.groups();
+    s.peer_table = peer.peer_table();
+  }
   bool whole = true;
   if (s.link == common::LinkState::none)
     s.reasons.push_back("no sync link is configured");
@@ -48,6 +62,16 @@ Status Engine::State::status(Time now) const {
   if (!observer.in_step())
     s.reasons.push_back("the kernel's events and its table are being compared: some changes may not be known yet");
   if (s.config_differs) s.reasons.push_back("the configuration differs from that of " + config.peer);
+  if (s.table && s.peer_table) {
+    if (!fits(*s.table, *s.peer_table))
+      s.reasons.push_back(
+          fmt::format("the connection table of {} has room for {} entries, and there are {} here: raise {} there",
+                      config.peer, s.peer_table->most, s.table->entries, common::kConntrackMax));
+    if (!fits(*s.peer_table, *s.table))
+      s.reasons.push_back(
+          fmt::format("the connection table has room for {} entries, and there are {} on {}: raise {} here",
+                      s.table->most, s.peer_table->entries, config.peer, common::kConntrackMax));
+  }
   s.state = !up ? SyncState::disconnected : whole && observer.in_step() ? SyncState::synced : SyncState::syncing;
   return s;
 }
@@ -76,6 +100,7 @@ std::string to_string(const Event& event) {
                         [](const NotifyDisconnected&) -> std::string { return "NotifyDisconnected"; },
                         [](const RequestReceived& e) { return "RequestReceived " + e.request.verb; },
                         [](const PapersCollected& e) { return fmt::format("PapersCollected {}", e.text.size()); },
+                        [](const TableMeasured& e) { return fmt::format("TableMeasured {}", e.size.entries); },
                         [](const Stop&) -> std::string { return "Stop"; },
                         [](const Reload&) -> std::string { return "Reload"; },
                     },

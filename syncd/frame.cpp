@@ -16,6 +16,7 @@ constexpr unsigned kFlagAck = 0x10, kFlagData = 0x20;
 constexpr std::uint8_t kBlockState = 1, kBlockFlows = 2, kBlockVerifyAsk = 3, kBlockVerifyPart = 4;
 constexpr std::uint8_t kBlockPapersAsk = 5, kBlockPapersPart = 6;
 
+constexpr std::size_t kLongestTableSize = 3 * 10;  // three numbers of 64 bits
 constexpr unsigned kGroupStreams = 0x01, kGroupAllSent = 0x02, kGroupDrained = 0x04, kGroupReport = 0x08;
 constexpr unsigned kGroupLegacy = 0x10, kGroupRemainder = 0x20, kGroupHolds = 0x40, kGroupLacking = 0x80;
 constexpr unsigned kGroupHoldsStreamed = 0x100;  ///< the term of `holds` is that of the stream
@@ -129,6 +130,13 @@ std::expected<PeerState, FrameError> read_state(ByteView body, const Names& name
     auto g = read_group(r, names);
     if (!g) return std::unexpected(FrameError::state_form);
     state.groups.push_back(std::move(*g));
+  }
+  // An older peer has nothing here, and a newer one may have more behind it.
+  if (!r.failed() && r.left() > 0) {
+    TableSize& table = state.table.emplace();
+    table.entries = r.varint();
+    table.most = r.varint();
+    table.buckets = r.varint();
   }
   if (r.failed()) return std::unexpected(FrameError::truncated);
   return state;
@@ -349,6 +357,11 @@ void FrameWriter::state(const PeerState& state) {
       break;
     }
     out_[count_at] = static_cast<std::byte>(i + 1);
+  }
+  if (state.table && out_.size() + kLongestTableSize <= kMaxPayload) {
+    w.varint(state.table->entries);
+    w.varint(state.table->most);
+    w.varint(state.table->buckets);
   }
   end_block();
 }

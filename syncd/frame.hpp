@@ -71,11 +71,20 @@ struct GroupState {
   bool operator==(const GroupState&) const = default;
 };
 
+/// Of the kernel's table of connections.
+struct TableSize {
+  std::uint64_t entries = 0;
+  std::uint64_t most = 0;  ///< that there may be; 0: as many as memory has room for
+  std::uint64_t buckets = 0;
+  bool operator==(const TableSize&) const = default;
+};
+
 struct PeerState {
   std::uint64_t serial = 0;                 ///< one more with each that this process tells, in whatever session
   std::uint64_t config = 0;                 ///< hash of the configuration's digest
   std::chrono::milliseconds keepalive{50};  ///< it is heard at least this often; at most 65535
   std::vector<GroupState> groups;
+  std::optional<TableSize> table;  ///< none: it does not tell
   bool operator==(const PeerState&) const = default;
 };
 

@@ -1,6 +1,7 @@
 #include "syncd/peer.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "syncd/link.hpp"
 
@@ -80,6 +81,7 @@ PeerState Peer::state_to_tell(Time now) {
     }
     state.groups.push_back(std::move(gs));
   }
+  state.table = table_;
   return state;
 }
 
@@ -95,6 +97,7 @@ bool Peer::on_state(PeerState state) {
   if (state.serial <= newest_serial_) return false;
   newest_serial_ = state.serial;
   state.serial = 0;  // says nothing of the peer
+  peer_table_ = std::exchange(state.table, std::nullopt);
   if (said_ == state) return true;
   said_ = std::move(state);
   ++said_changes_;

@@ -28,12 +28,13 @@ class Peer {
   bool take_probe() { return std::exchange(probe_, false); }
   bool take_answer() { return std::exchange(answer_, false); }
   void told(common::Time now);
+  void measured(const TableSize& table) { table_ = table; }
   /// What vrrpd said for a while only, and has not said again.
   void expire(common::Time now);
 
   // --- what we are told
   /// Of a new session: what was said in an earlier one may come late.
-  void forget_peer() { said_ = {}, newest_serial_ = 0, ++said_changes_; }
+  void forget_peer() { said_ = {}, peer_table_ = {}, newest_serial_ = 0, ++said_changes_; }
   /// False: older than what we know.
   bool on_state(PeerState state);
   void on_probe(common::Time now);
@@ -48,6 +49,8 @@ class Peer {
   bool claimed(const Group& group) const;
   /// What is slower: ours, or the peer's as it says itself; the two may run with different files for a while.
   common::Duration keepalive() const;
+  const std::optional<TableSize>& table() const { return table_; }  ///< ours, as far as it is known
+  const std::optional<TableSize>& peer_table() const { return peer_table_; }
   const std::string& node() const { return node_; }  ///< ours
   bool config_differs() const { return said_ && said_->config != config_hash_; }
 
@@ -86,6 +89,7 @@ class Peer {
   common::Time tell_at_;
   bool probe_ = false, answer_ = false, answered_ = false;
   std::uint64_t answers_ = 0;
+  std::optional<TableSize> table_, peer_table_;  ///< apart from what was said: it changes all the time and is no news
   std::optional<PeerState> said_;
   std::uint64_t newest_serial_ = 0, last_serial_ = 0;  ///< of the peer's states; of ours
   std::uint64_t said_changes_ = 0;

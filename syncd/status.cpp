@@ -17,6 +17,11 @@ std::string_view to_string(SyncState state) {
   return "";
 }
 
+nlohmann::ordered_json table_json(const std::optional<TableSize>& table) {
+  if (!table) return nullptr;
+  return {{"entries", table->entries}, {"max", table->most}, {"buckets", table->buckets}};
+}
+
 }  // namespace
 
 std::string to_json(const Status& status) {
@@ -39,6 +44,8 @@ std::string to_json(const Status& status) {
                   {"committed_flows", status.committed_flows},
                   {"memory_bytes", status.memory_bytes},
                   {"config_differs", status.config_differs},
+                  {"table", table_json(status.table)},
+                  {"peer_table", table_json(status.peer_table)},
                   {"peer_groups", std::move(groups)},
                   {"reasons", status.reasons},
                   {"counters", status.counters}};

@@ -3,11 +3,13 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/notify.hpp"
 #include "common/time.hpp"
+#include "syncd/frame.hpp"
 
 namespace syncd {
 
@@ -24,6 +26,7 @@ struct Status {
   std::uint64_t committed_flows = 0;  ///< of the external cache, in the kernel
   std::uint64_t memory_bytes = 0;
   bool config_differs = false;
+  std::optional<TableSize> table, peer_table;    ///< of connections; none: not known
   std::vector<common::GroupReport> peer_groups;  ///< as the peer said last; none while the link is down
   std::vector<std::string> reasons;              ///< why a failover now would lose connections: sentences
   std::map<std::string, std::uint64_t> counters;

@@ -1,5 +1,6 @@
 #include "syncd/io/own_papers.hpp"
 
+#include <charconv>
 #include <chrono>
 #include <nlohmann/json.hpp>
 
@@ -30,6 +31,19 @@ std::string collect_papers(const common::io::DaemonOptions& options, const commo
   if (const auto helpers = common::io::conntrack_helpers(root)) papers["helpers"] = *helpers;
   // The file may hold anything: bytes that are no UTF-8 must not make the rest unreadable.
   return papers.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::optional<TableSize> measure_table(const std::string& root) {
+  const auto number = [&](std::string_view name) -> std::optional<std::uint64_t> {
+    const auto text = common::io::sysctl(name, root);
+    std::uint64_t value = 0;
+    if (!text || std::from_chars(text->data(), text->data() + text->size(), value).ec != std::errc()) return {};
+    return value;
+  };
+  const auto entries = number(common::kConntrackCount), most = number(common::kConntrackMax);
+  const auto buckets = number(common::kConntrackBuckets);
+  if (!entries || !most || !buckets) return std::nullopt;
+  return TableSize{.entries = *entries, .most = *most, .buckets = *buckets};
 }
 
 }  // namespace syncd::io

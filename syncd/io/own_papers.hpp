@@ -1,9 +1,11 @@
 #pragma once
 // How this router is set up, as the peer may see it.
+#include <optional>
 #include <string>
 
 #include "common/config.hpp"
 #include "common/io/daemon.hpp"
+#include "syncd/frame.hpp"
 
 namespace syncd::io {
 
@@ -12,5 +14,8 @@ namespace syncd::io {
 /// every path of the kernel's.
 std::string collect_papers(const common::io::DaemonOptions& options, const common::Config& config,
                            const std::string& root = {});
+
+/// None when the kernel does not tell.
+std::optional<TableSize> measure_table(const std::string& root = {});
 
 }  // namespace syncd::io

@@ -153,6 +153,7 @@ void Shell::begin() {
   for (const LinkChanged& change : links_->follow(*interfaces_)) feed(change);
   own_addresses_ = interfaces_->addresses();
   feed(OwnAddresses{own_addresses_});
+  if (const auto table = measure_table()) feed(TableMeasured{*table});
   turn();
   check_timer_->set(common::io::now() + kCheckEvery);
 }
@@ -202,6 +203,7 @@ void Shell::check_now_and_then() {
   // A socket that could not be opened (its port in use, say) is tried again without anything of the network
   // changing.
   follow_interfaces();
+  if (const auto table = measure_table()) feed(TableMeasured{*table});
   turn();
   check_timer_->set(common::io::now() + kCheckEvery);
 }

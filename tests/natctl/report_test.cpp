@@ -186,6 +186,24 @@ TEST_CASE("each thing that would lose connections is a reason") {
   CHECK(c.report().text.find("R1  NOT ready to fail over\n  - " + expected + "\n") == 0);
 }
 
+TEST_CASE("connection tables that are not alike are told, and are no reason by themselves") {
+  Case c;
+  const auto table = [](int most) { return Json{{"entries", 1}, {"max", most}, {"buckets", 1}}; };
+  c.syncd["table"] = table(1000);
+  c.syncd["peer_table"] = table(1000);
+  CHECK(c.report().text.find("alike") == std::string::npos);
+  c.syncd["peer_table"] = table(500);
+  CHECK(c.report().exit_code == 0);
+  CHECK(c.report().text.starts_with(
+      "R1  ready to fail over\n"
+      "  the connection tables are not alike: room for 1000 entries here, 500 entries on R2\n"));
+  c.syncd["peer_table"] = table(0);
+  CHECK(c.report().text.find("room for 1000 entries here, as many entries as memory on R2\n") != std::string::npos);
+  c.syncd["peer_table"] = nullptr;  // an older release does not tell
+  CHECK(c.report().text.find("alike") == std::string::npos);
+  CHECK(Json::parse(c.report().json)["sync"]["table"]["max"] == 1000);
+}
+
 TEST_CASE("the part of a daemon that does not answer is null") {
   Answers answers = Case().answers();
   answers.syncd = {std::nullopt, "no answer in time"};

@@ -86,6 +86,20 @@ def check_status(first, second):
             raise TestFailed(f"{failed}; {fault_of_status(router, other, states)}") from failed
 
 
+def check_table_sizes(first, second):
+    """Each router knows how large the kernel's table is on the other one."""
+    def tables(router):
+        sync = json.loads(router.natctl("status", "--json", check=False).stdout)["sync"]
+        return [table and (table["max"], table["buckets"]) for table in (sync["table"], sync["peer_table"])]
+
+    expected = []
+    for name in ("max", "buckets"):
+        with open(f"/proc/sys/net/netfilter/nf_conntrack_{name}", encoding="utf-8") as file:
+            expected.append(int(file.read()))
+    wait_until(lambda: all(tables(router) == [tuple(expected)] * 2 for router in (first, second)), 30,
+               f"both know that both tables are {expected}")
+
+
 def check_config(lab, router):
     said = router.natctl("config", "diff").stdout
     require(said.startswith("the other router runs with the same file"), f"config diff says {said}")
@@ -291,6 +305,7 @@ def test_pair():
     lab = Lab()
     first, second = lab.start_pair()
     check_status(first, second)
+    check_table_sizes(first, second)
     check_metrics(first)
     other = check_config(lab, first)
     check_nat(first, other)

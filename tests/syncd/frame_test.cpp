@@ -57,6 +57,7 @@ common::Bytes some_frame(common::Prng& prng, PeerState& state, Ack& ack) {
   state.config = prng.next();
   state.keepalive = std::chrono::milliseconds(prng.below(65536));
   for (std::uint64_t n = prng.below(5); n > 0; --n) state.groups.push_back(some_group(prng));
+  if (prng.below(2) != 0) state.table = {prng.next() >> prng.below(64), prng.next() >> prng.below(64), prng.below(9)};
   w.state(state);
   w.verify_ask({7, 8, 9});
   w.begin_flows(3);
@@ -108,6 +109,24 @@ TEST_CASE("a frame says what was written into it") {
     REQUIRE(frame->papers_part.has_value());
     CHECK(frame->papers_part->chunks == 3);
   }
+}
+
+TEST_CASE("what a newer peer adds to its state is passed over, and half a table size is an error") {
+  PeerState state;
+  state.serial = 5;
+  state.table = {100, 200, 300};
+  common::Bytes out;
+  FrameWriter(out, kNames).state(state);
+  const auto resized = [&](int by) {
+    common::Bytes bytes = out;
+    bytes.resize(out.size() + static_cast<std::size_t>(by), std::byte{0x7f});
+    bytes[3] = static_cast<std::byte>(std::to_integer<int>(bytes[3]) + by);
+    return bytes;
+  };
+  const auto longer = decode_frame(resized(4), kNames);
+  REQUIRE(longer);
+  CHECK(longer->state == state);
+  CHECK(error_of(resized(-1)) == FrameError::truncated);
 }
 
 TEST_CASE("no cut or damaged frame does harm") {

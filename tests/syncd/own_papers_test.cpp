@@ -39,3 +39,18 @@ TEST_CASE("own papers: the file as it is now, sysctls, helpers, the time") {
   CHECK(papers()["config_withheld"].get<std::string>().find("security: none") != std::string::npos);
   CHECK(papers()["digest"] == "abc");
 }
+
+TEST_CASE("the size of the kernel's table; half of it is none") {
+  const Scratch root;
+  std::filesystem::create_directories(root / "proc/sys/net/netfilter");
+  const auto lay = [&](const char* name, const char* text) {
+    std::ofstream(root / ("proc/sys/net/netfilter/nf_conntrack_" + std::string(name))) << text;
+  };
+  lay("count", "17\n");
+  lay("max", "1000\n");
+  CHECK_FALSE(syncd::io::measure_table(root.path));
+  lay("buckets", "?\n");
+  CHECK_FALSE(syncd::io::measure_table(root.path));
+  lay("buckets", "250\n");
+  CHECK(syncd::io::measure_table(root.path) == syncd::TableSize{17, 1000, 250});
+}
