@@ -18,6 +18,7 @@
 #include "natctl/io/kernel_connections.hpp"
 #include "natctl/io/monitor_view.hpp"
 #include "natctl/io/nat_commands.hpp"
+#include "natctl/io/terminal.hpp"
 #include "natctl/io/top_view.hpp"
 #include "natctl/report.hpp"
 #include "natctl/ruleset.hpp"
@@ -39,6 +40,11 @@ constexpr Duration kVerifyTimeout = 60s;
 
 void print(const std::string& text) {
   std::fputs(text.c_str(), stdout);
+}
+
+/// A screen for people, as wide as their terminal.
+void show_screen(const std::string& text) {
+  print(folded(text, terminal_columns()));
 }
 
 std::string socket_of(const Invocation& invocation, std::string_view daemon) {
@@ -86,7 +92,10 @@ Answers ask_all(const Invocation& invocation) {
 
 int run_status(const Invocation& invocation) {
   const Report report = make_status(ask_all(invocation));
-  print(invocation.json ? report.json : report.text);
+  if (invocation.json)
+    print(report.json);
+  else
+    show_screen(report.text);
   return report.exit_code;
 }
 
@@ -97,8 +106,15 @@ int show(const Invocation& invocation, std::string_view daemon, std::string verb
   const auto reply = ask(invocation, daemon, std::move(verb), invocation.filter, timeout);
   if (!reply) return failed(reply.error().text);
   if (!reply->ok) return failed(reply->error);
-  print(invocation.json ? as_json(reply->body) : screen(reply->body));
+  if (invocation.json)
+    print(as_json(reply->body));
+  else
+    show_screen(screen(reply->body));
   return 0;
+}
+
+std::string connection_screen(const std::string& body) {
+  return fitted_connections(connection_list(body), terminal_columns());
 }
 
 int show_vrrp(const Invocation& invocation) {
@@ -106,7 +122,12 @@ int show_vrrp(const Invocation& invocation) {
   if (!reply) return failed(reply.error().text);
   if (!reply->ok) return failed(reply->error);
   const Verdict view = vrrp_view(reply->body, invocation.filter, invocation.json);
-  std::fputs(view.text.c_str(), view.exit_code == 0 ? stdout : stderr);
+  if (view.exit_code != 0)
+    std::fputs(view.text.c_str(), stderr);
+  else if (invocation.json)
+    print(view.text);
+  else
+    show_screen(view.text);
   return view.exit_code;
 }
 
@@ -118,10 +139,13 @@ int show_sync(const Invocation& invocation) {
                          cache ? kActionTimeout : kStatusTimeout);
   if (!reply) return failed(reply.error().text);
   if (!reply->ok) return failed(reply->error);
-  if (cache)
-    print(invocation.json ? indented(reply->body) : connection_list(reply->body));
+  const std::string text = !cache            ? sync_view(reply->body, question.view, invocation.json)
+                           : invocation.json ? indented(reply->body)
+                                             : connection_screen(reply->body);
+  if (invocation.json)
+    print(text);
   else
-    print(sync_view(reply->body, question.view, invocation.json));
+    show_screen(text);
   return 0;
 }
 
@@ -149,7 +173,10 @@ int run_verify(const Invocation& invocation) {
   if (!reply) return failed(reply.error().text);
   if (!reply->ok) return failed(reply->error);
   const Verdict verdict = verify_result(reply->body);
-  print(invocation.json ? indented(reply->body) : verdict.text);
+  if (invocation.json)
+    print(indented(reply->body));
+  else
+    show_screen(verdict.text);
   return verdict.exit_code;
 }
 
@@ -238,7 +265,7 @@ int run_command(const Invocation& invocation) {
       return show(invocation, "agent", "status", nat_details);
     case Command::show_connections:
       return invocation.kernel ? show_kernel_connections(invocation)
-                               : show(invocation, "syncd", "connections", connection_list);
+                               : show(invocation, "syncd", "connections", connection_screen);
     case Command::show_events:
       return show(invocation, "vrrpd", "status", event_list, events_json);
     case Command::import_files:

@@ -17,6 +17,7 @@
 #include "natctl/doctor.hpp"
 #include "natctl/io/ask_peer.hpp"
 #include "natctl/io/nftables.hpp"
+#include "natctl/io/terminal.hpp"
 #include "natctl/nft.hpp"
 #include "natctl/ruleset.hpp"
 
@@ -141,7 +142,8 @@ int run_doctor(const Invocation& invocation) {
   Facts facts = collect(*config);
   ask_peer(invocation, *config, facts);
   const std::vector<Finding> findings = examine(*config, facts);
-  std::fputs((invocation.json ? findings_json(findings) : findings_text(findings)).c_str(), stdout);
+  std::fputs((invocation.json ? findings_json(findings) : folded(findings_text(findings), terminal_columns())).c_str(),
+             stdout);
   const bool bad = std::ranges::any_of(findings, [](const Finding& f) { return f.weight == Finding::Weight::error; });
   return bad ? 1 : 0;
 }

@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/connection_filter.hpp"
+#include "natctl/io/terminal.hpp"
 
 namespace natctl::io {
 namespace {
@@ -89,13 +90,14 @@ int show_kernel_connections(const Invocation& invocation) {
   if (!fault.empty()) return misused(fault);
   // A table may hold a million: each line goes out as it comes.
   std::size_t found = 0;
+  const Columns columns = terminal_columns();
   if (invocation.json) std::fputs("{\"connections\": [", stdout);
   const auto done = each_flow([&](nf_conntrack* flow) {
     const Conversation talk = conversation_of(flow);
     if (!filter->wants(talk.protocol, talk.addresses(), talk.ports())) return;
     std::string line = line_of(flow);
     if (invocation.json) line = (found == 0 ? "" : ",\n") + nlohmann::json{{"flow", line}}.dump();
-    std::fputs((invocation.json ? line : line + "\n").c_str(), stdout);
+    std::fputs((invocation.json ? line : folded(line + "\n", columns)).c_str(), stdout);
     ++found;
   });
   if (invocation.json) std::fputs("], \"more\": false}\n", stdout);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "natctl/fit.hpp"
 #include "natctl/json_reader.hpp"
 #include "natctl/report.hpp"
 #include "natctl/top.hpp"
@@ -102,6 +103,21 @@ TEST_CASE("status, and what show shows, fit a narrow terminal") {
   CHECK(widest(events) <= 120);
 }
 
+TEST_CASE("lists fit a wide terminal and a narrow one, and show everything where there is none") {
+  const Json said = recorded();
+  const std::string events = event_list(dump(said["vrrpd"], -1)),
+                    flows = connection_list(dump(said["connections"], -1));
+  CHECK(folded(events, {}) == events);
+  CHECK(fitted_connections(flows, {}) == flows);
+  for (const std::size_t columns : {80, 120}) {
+    CAPTURE(columns);
+    check_golden("screen-show-events-" + std::to_string(columns) + ".txt", folded(events, columns));
+    check_golden("screen-show-connections-" + std::to_string(columns) + ".txt", fitted_connections(flows, columns));
+    CHECK(widest(folded(events, columns)) <= columns);
+    CHECK(widest(fitted_connections(flows, columns)) <= columns);
+  }
+}
+
 TEST_CASE("status when things are bad") {
   Json said = recorded();
   said["syncd"]["state"] = "disconnected";
@@ -118,7 +134,11 @@ TEST_CASE("status when things are bad") {
   const std::string dead = make_status(no_agent).text;
   check_golden("screen-status-bad.txt", alone);
   check_golden("screen-status-no-agent.txt", dead);
-  for (const std::string& text : {alone, dead}) CHECK(widest(text) <= 120);
+  for (const std::string& text : {alone, dead}) {
+    CHECK(widest(text) <= 120);
+    CHECK(widest(folded(text, 80)) <= 80);
+  }
+  check_golden("screen-status-bad-80.txt", folded(alone, 80));
 }
 
 TEST_CASE("top on a small terminal and on a large one") {

@@ -238,6 +238,28 @@ def check_kernel_connections(router):
     require(refused.returncode == 2 and "without --kernel" in refused.stderr, f"own: {refused.stderr}")
 
 
+def check_narrow(router):
+    """On a terminal the lines of a list are as wide as it is, and hold the same words."""
+    whole = router.natctl("show", "connections", "--kernel").stdout
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = router._command("natctl") + ["show", "connections", "--kernel", "192.0.2.0/24"] + router.options()
+    shown = subprocess.Popen(command, stdout=slave, preexec_fn=router.namespace.enter)
+    require(shown.wait(30) == 0, "show connections on a terminal")
+    os.close(slave)
+    text = ""
+    while select.select([master], [], [], 0)[0]:
+        try:
+            text += os.read(master, 65536).decode()
+        except OSError:
+            break
+    os.close(master)
+    lines = text.splitlines()
+    require(lines and max(map(len, lines)) <= 80 < max(map(len, whole.splitlines())), f"on 80 columns: {lines}")
+    for address in ("192.0.2.10", "192.0.2.11", "198.51.100.1"):
+        require(f"={address} " in text.replace("\r\n", " "), f"{address} is not whole in {lines}")
+
+
 def check_top(router):
     """On a terminal a screen, and elsewhere lines."""
     lines = router.natctl("top", "--count", "2", "--interval", "100ms").stdout.splitlines()
@@ -313,6 +335,7 @@ def test_pair():
     check_peer_diff(lab, first, second)
     check_doctor(first, second)
     check_kernel_connections(first)
+    check_narrow(first)
     check_top(first)
     check_monitoring(first.natctl("metrics").stdout)
     check_monitor(first, second)
