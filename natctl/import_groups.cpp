@@ -169,8 +169,9 @@ int relation(const PlannedGroup& group, const Router& router, const Rule& rule) 
         const auto range = AddressRange::parse(item);
         if (!range) continue;
         for (const std::size_t index : group.instances)
-          for (const Word& word : router.instances[index].addresses)
-            if (range->single() && range->first == Prefix::parse(word.text)->address) best = 2;
+          for (const auto* words : {&router.instances[index].addresses, &router.instances[index].excluded})
+            for (const Word& word : *words)
+              if (range->single() && range->first == Prefix::parse(word.text)->address) best = 2;
         for (const std::string& network : group.protects)
           if (range->overlaps(AddressRange::of(*Prefix::parse(network)))) best = std::max(best, 1);
       }

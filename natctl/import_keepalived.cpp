@@ -58,17 +58,18 @@ std::string read_interval(const std::vector<Statement>& block, Diagnostics& out)
   return hundredths % 100 == 0 ? fmt::format("{}s", hundredths / 100) : fmt::format("{}ms", hundredths * 10);
 }
 
-void read_addresses(const std::vector<Statement>& block, const char* name, Instance& into, Diagnostics& out) {
+void read_addresses(const std::vector<Statement>& block, const char* name, const Instance& instance,
+                    std::vector<Word>& into, Diagnostics& out) {
   const Statement* list = find(block, name);
   if (!list) return;
   for (const Statement& line : list->block) {
     line.used = true;
-    into.addresses.push_back(line.words.front());
+    into.push_back(line.words.front());
     for (std::size_t i = 1; i + 1 < line.words.size(); ++i)
-      if (line.words[i].text == "dev" && line.words[i + 1].text != into.interface)
+      if (line.words[i].text == "dev" && line.words[i + 1].text != instance.interface)
         out.warning(line.words[i].at,
                     fmt::format("{} is for {}, not for the interface of the instance, {}; ours takes that one",
-                                line.words.front().text, line.words[i + 1].text, into.interface));
+                                line.words.front().text, line.words[i + 1].text, instance.interface));
   }
 }
 
@@ -123,8 +124,8 @@ void read_instance(const Statement& statement, Trackers& trackers, Router& into,
   instance.preempt = !find(block, "nopreempt");
   instance.preempt_delay = read_number(block, "preempt_delay", 0, 0, 3600, out);
   read_authentication(block, instance);
-  read_addresses(block, "virtual_ipaddress", instance, out);
-  read_addresses(block, "virtual_ipaddress_excluded", instance, out);
+  read_addresses(block, "virtual_ipaddress", instance, instance.addresses, out);
+  read_addresses(block, "virtual_ipaddress_excluded", instance, instance.excluded, out);
   read_hooks(block, instance.hooks, out);
   trackers.read(block, instance.tracks, out);
   into.instances.push_back(std::move(instance));

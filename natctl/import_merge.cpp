@@ -34,7 +34,7 @@ Instance* partner(const Instance& one, std::vector<Instance>& others) {
 }
 
 std::string texts(const std::vector<Word>& words) {
-  std::string out;
+  std::string out = words.empty() ? "none" : "";
   for (const Word& word : words) out += (out.empty() ? "" : ", ") + word.text;
   return out;
 }
@@ -55,11 +55,14 @@ void compare_instances(const Instance& one, const Instance& other, const std::st
   if (one.password != other.password)
     out.warning(other.password.empty() ? other.at : other.password_at,
                 fmt::format("the password of {} differs from that in {}; VRRPv3 has none", other.name, file));
-  auto a = one.addresses, b = other.addresses;
-  std::ranges::sort(a, {}, &Word::text);
-  std::ranges::sort(b, {}, &Word::text);
-  if (!std::ranges::equal(a, b, {}, &Word::text, &Word::text))
-    differs(other.at, "the virtual addresses", texts(other.addresses), texts(one.addresses));
+  const auto compare = [&](std::string_view what, const std::vector<Word>& here, const std::vector<Word>& there) {
+    auto a = here, b = there;
+    std::ranges::sort(a, {}, &Word::text);
+    std::ranges::sort(b, {}, &Word::text);
+    if (!std::ranges::equal(a, b, {}, &Word::text, &Word::text)) differs(other.at, what, texts(here), texts(there));
+  };
+  compare("the virtual addresses", other.addresses, one.addresses);
+  compare("the excluded addresses", other.excluded, one.excluded);
 }
 
 void check_password(const Router& router, Diagnostics& out) {
@@ -75,8 +78,8 @@ void check_password(const Router& router, Diagnostics& out) {
 /// An instance needs an address, and an address one instance.
 void settle_addresses(Router& router, Diagnostics& out) {
   std::vector<IpAddress> seen;
-  for (Instance& instance : router.instances)
-    std::erase_if(instance.addresses, [&](const Word& word) {
+  const auto settle = [&](std::vector<Word>& addresses) {
+    std::erase_if(addresses, [&](const Word& word) {
       const auto address = Prefix::parse(word.text);
       std::string why;
       if (!address)
@@ -89,6 +92,11 @@ void settle_addresses(Router& router, Diagnostics& out) {
         out.warning(word.at, fmt::format("not taken over: virtual address {}: {}", common::printable(word.text), why));
       return !why.empty();
     });
+  };
+  for (Instance& instance : router.instances) {
+    settle(instance.addresses);
+    settle(instance.excluded);
+  }
   std::erase_if(router.instances, [&](const Instance& instance) {
     if (!instance.addresses.empty()) return false;
     out.warning(instance.at, fmt::format("not taken over: {} has no virtual address", instance.name));

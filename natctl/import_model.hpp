@@ -72,6 +72,7 @@ struct Instance {
   int vrid = 0;
   Position vrid_at;
   std::vector<Word> addresses;
+  std::vector<Word> excluded;  ///< live with the others, and adverts do not list them
   int priority = 100;
   std::string interval = "1s";
   bool preempt = true;

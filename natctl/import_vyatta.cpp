@@ -109,8 +109,8 @@ void read_group_body(const VyattaReader& reader, const Words& group, Instance& i
       into.addresses.push_back({address->text(), address->at()});
     }
   for (const Words* address : group.each("excluded-address")) {
-    into.addresses.push_back({address->text(), address->at()});
-    reader.warn(*address, fmt::format("{} is advertised like the others from now on", address->text()));
+    address->find("interface");
+    into.excluded.push_back({address->text(), address->at()});
   }
   group.value("description");
   read_password(reader, group, into);

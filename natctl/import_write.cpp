@@ -127,17 +127,22 @@ void write_nodes(std::string& out, const Pair& pair, const PlanOfGroups& plan) {
   if (pair.second) write(*pair.second, true);
 }
 
-void write_instance(std::string& out, const Instance& instance) {
+std::vector<std::string> addresses_of(const std::vector<Word>& words) {
   std::vector<std::string> addresses;
-  for (const Word& word : instance.addresses)
+  for (const Word& word : words)
     if (const auto prefix = Prefix::parse(word.text)) {
       const bool bare = word.text.find('/') == std::string::npos;
       addresses.push_back(bare ? prefix->address.to_string() : prefix->to_string());
     }
-  write_map(out, 8, yaml(instance.name),
-            {{"interface", {instance.interface}, false},
-             {"vrid", {std::to_string(instance.vrid)}, false},
-             {"virtual_addresses", addresses, true}});
+  return addresses;
+}
+
+void write_instance(std::string& out, const Instance& instance) {
+  std::vector<Field> fields{{"interface", {instance.interface}, false},
+                            {"vrid", {std::to_string(instance.vrid)}, false},
+                            {"virtual_addresses", addresses_of(instance.addresses), true}};
+  if (!instance.excluded.empty()) fields.push_back({"excluded_addresses", addresses_of(instance.excluded), true});
+  write_map(out, 8, yaml(instance.name), fields);
 }
 
 void write_group(std::string& out, const Pair& pair, const PlannedGroup& group) {
