@@ -45,13 +45,23 @@ std::string render_removal();
 /// Reads the switches from `nft -j list table inet steadynat`; none when the text is not that.
 std::optional<GateStates> read_gates(std::string_view json);
 
+struct Counts {
+  std::uint64_t packets = 0, bytes = 0;
+  bool operator==(const Counts&) const = default;
+};
+/// Of rules by counts_key of their comments, of named counters by their names.
+using CountsByKey = std::map<std::string, Counts, std::less<>>;
+
 /// Packets that the table has stopped, from those of its counters by their names, all groups together: "shut_packets"
 /// by a gate, "invalid_packets", "midstream_packets" and "untranslated_packets" by a guard.
-std::map<std::string, std::uint64_t> sum_counters(const std::map<std::string, std::uint64_t>& packets);
+std::map<std::string, std::uint64_t> sum_counters(const CountsByKey& counts);
 
-/// The same text, with the counts that the listing has for what is the same in it: of rules by the mark in their
-/// comments, of named counters by their names. What the listing does not know begins at 0.
-std::string keep_counters(std::string_view table, std::string_view listing);
+/// Label and mark: "10: web #1f00baa4" and "10: the web #1f00baa4" are one rule, whose description was changed. Empty
+/// when there is no mark.
+std::string counts_key(std::string_view comment);
+
+/// The same text, with the counts that are known for what is the same in it. The rest begins at 0.
+std::string keep_counters(std::string_view table, const CountsByKey& known);
 
 /// Names in the table may hold letters, digits and few signs; the coding is reversible, so that a restarted
 /// agent recognises its groups.

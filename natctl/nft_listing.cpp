@@ -62,22 +62,17 @@ std::optional<GateStates> read_gates(std::string_view json) {
   return gates;
 }
 
-std::map<std::string, std::uint64_t> sum_counters(const std::map<std::string, std::uint64_t>& packets) {
+std::map<std::string, std::uint64_t> sum_counters(const CountsByKey& counts) {
   std::map<std::string, std::uint64_t> result;
   for (const std::string_view name : kCounters) {
     std::uint64_t& sum = result[std::string(name) + "_packets"];
-    for (const auto& [counter, count] : packets)
-      if (group_of(counter, std::string(name) + "_")) sum += count;
+    for (const auto& [counter, count] : counts)
+      if (group_of(counter, std::string(name) + "_")) sum += count.packets;
   }
   return result;
 }
 
 namespace {
-
-struct Counts {
-  std::uint64_t packets = 0, bytes = 0;
-};
-using CountsByName = std::map<std::string, Counts, std::less<>>;
 
 /// What stands behind the last # of a comment, with its sign; empty when there is none.
 std::string_view mark_of(std::string_view comment) {
@@ -85,49 +80,22 @@ std::string_view mark_of(std::string_view comment) {
   return at == std::string_view::npos ? std::string_view() : comment.substr(at);
 }
 
-/// Label and mark: "10: web #1f00baa4" and "10: the web #1f00baa4" are one rule, whose description was changed.
-std::string comment_key(std::string_view comment) {
-  const auto label = comment.substr(0, std::min(comment.find(':'), comment.find(" #")));
-  return std::string(label) + std::string(mark_of(comment));
+}  // namespace
+
+std::string counts_key(std::string_view comment) {
+  const std::string_view mark = mark_of(comment);
+  if (mark.empty()) return {};
+  return std::string(comment.substr(0, std::min(comment.find(':'), comment.find(" #")))) + std::string(mark);
 }
 
-std::optional<Counts> counts_of(const nlohmann::json& counter) {
-  if (!counter.is_object()) return std::nullopt;
-  const auto packets = counter.find("packets"), bytes = counter.find("bytes");
-  if (packets == counter.end() || bytes == counter.end() || !packets->is_number_unsigned() ||
-      !bytes->is_number_unsigned())
-    return std::nullopt;
-  return Counts{packets->get<std::uint64_t>(), bytes->get<std::uint64_t>()};
-}
-
-void read_rule_counts(const nlohmann::json& rule, CountsByName& into) {
-  const std::string comment = rule.is_object() ? text_of(rule, "comment") : std::string();
-  if (mark_of(comment).empty() || !rule.contains("expr") || !rule["expr"].is_array()) return;
-  for (const auto& expression : rule["expr"])
-    if (expression.is_object() && expression.contains("counter"))
-      if (const auto counts = counts_of(expression["counter"])) into[comment_key(comment)] = *counts;
-}
-
-/// Counts of rules by label and mark, of named counters by name.
-CountsByName read_counts(std::string_view listing) {
-  CountsByName result;
-  const auto list = nlohmann::json::parse(listing, nullptr, false);
-  if (!list.is_object() || !list.contains("nftables") || !list["nftables"].is_array()) return result;
-  for (const auto& item : list["nftables"]) {
-    if (!item.is_object()) continue;
-    if (item.contains("rule")) read_rule_counts(item["rule"], result);
-    if (!item.contains("counter")) continue;
-    if (const auto counts = counts_of(item["counter"])) result[text_of(item["counter"], "name")] = *counts;
-  }
-  return result;
-}
+namespace {
 
 std::string counts_text(const Counts& counts) {
   return fmt::format("packets {} bytes {}", counts.packets, counts.bytes);
 }
 
 /// One line of the table as we write it, with its counts.
-std::string with_counts(std::string_view line, const CountsByName& known) {
+std::string with_counts(std::string_view line, const CountsByKey& known) {
   constexpr std::string_view kNamed = "counter ", kEmpty = " { }", kRule = "counter ", kComment = " comment \"";
   const std::size_t indentation = std::min(line.find_first_not_of(' '), line.size());
   const std::string_view words = line.substr(indentation);
@@ -140,8 +108,9 @@ std::string with_counts(std::string_view line, const CountsByName& known) {
   if (comment == std::string_view::npos || !line.ends_with('"')) return std::string(line);
   std::string_view text = line.substr(comment + kComment.size());
   text.remove_suffix(1);
-  if (mark_of(text).empty()) return std::string(line);
-  const auto counts = known.find(comment_key(text));
+  const std::string key = counts_key(text);
+  if (key.empty()) return std::string(line);
+  const auto counts = known.find(key);
   // Of a name in quotes that is spelt like this, the quotation mark stands before it.
   const auto at = words.starts_with(kRule) ? indentation : line.find(" counter ") + 1;
   if (counts == known.end() || at == 0 || at > comment) return std::string(line);
@@ -151,8 +120,7 @@ std::string with_counts(std::string_view line, const CountsByName& known) {
 
 }  // namespace
 
-std::string keep_counters(std::string_view table, std::string_view listing) {
-  const CountsByName known = read_counts(listing);
+std::string keep_counters(std::string_view table, const CountsByKey& known) {
   if (known.empty()) return std::string(table);
   std::string result;
   result.reserve(table.size() + table.size() / 4);

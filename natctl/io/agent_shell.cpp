@@ -176,9 +176,9 @@ void AgentShell::perform(Action& action) {
 void AgentShell::execute(const Transaction& transaction) {
   int touched = watch_ ? watch_->touched() : 0;
   // As late as can be: what is counted between this and the transaction is lost to the counters.
-  const auto before = transaction.whole ? nftables_.list() : std::string();
+  const auto counts = transaction.whole ? counted_with_rules() : CountsByKey();
   const auto done =
-      nftables_.run(before && !before->empty() ? keep_counters(transaction.text, *before) : transaction.text);
+      nftables_.run(counts && !counts->empty() ? keep_counters(transaction.text, *counts) : transaction.text);
   queue_.emplace_back(TransactionDone{transaction.id, done ? std::string() : done.error().text});
   // The kernel has told of it before it said that it is done. More than our own: somebody else was at it.
   if (watch_) touched += watch_->touched();
@@ -204,7 +204,7 @@ void AgentShell::look() {
 
 void AgentShell::answer(std::uint64_t client, const common::Request& request) {
   if (request.verb == "status") {
-    if (const auto packets = counted_packets()) step(CountersRead{sum_counters(*packets)});
+    if (const auto counts = counted()) step(CountersRead{sum_counters(*counts)});
   } else if (!server_->trusted(client)) {
     const char* const why = "not permitted: run it as root or as the user of the agent";
     server_->send(client, common::Reply{.id = request.id, .ok = false, .error = why, .body = {}, .more = false});
