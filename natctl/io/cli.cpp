@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -15,9 +16,7 @@
 namespace natctl::io {
 namespace {
 
-constexpr const char* kPurpose =
-    "Watches and steers a pair of routers that fail over with all their connections.\n"
-    "The options may stand anywhere on the line.";
+constexpr const char* kPurpose = "Watches and steers a pair of routers that fail over with all their connections.";
 
 struct Leaf {
   const char* name;
@@ -46,6 +45,19 @@ constexpr Leaf kImport[] = {
     {"vyos", "The same of VyOS 1.2 to 1.5", Command::import_files},
     {"keepalived", "keepalived.conf, and conntrackd.conf if there is one, of each router", Command::import_files},
     {"conntrackd", "conntrackd.conf of each router", Command::import_files},
+};
+
+constexpr const char* kFooter =
+    "--config, --node, --run-dir and --json may stand anywhere on the line. Manual: natctl(8), steadynat.yaml(5).";
+
+/// "FILE..." where CLI11 would say "FILE(1x)".
+class UsageWords : public CLI::Formatter {
+ public:
+  std::string make_option_usage(const CLI::Option* option) const override {
+    std::string words = make_option_name(option, true);
+    if (option->get_expected_max() > 1) words += "...";
+    return option->get_required() ? words : "[" + words + "]";
+  }
 };
 
 CLI::App* add_leaf(CLI::App& parent, const Leaf& leaf, Invocation& into) {
@@ -232,6 +244,8 @@ std::optional<std::string> write_out(CLI::App& app, std::vector<std::string>& wo
 
 void build(CLI::App& app, Invocation& into) {
   app.fallthrough();
+  app.formatter(std::make_shared<UsageWords>());
+  app.footer(kFooter);
   app.require_subcommand(1);
   add_options(app, into);
   add_commands(app, into);
