@@ -48,9 +48,10 @@ firewall:
 
 
 class Bench:
-    """R1 with an agent and the virtual addresses; the two clients and the server of the article."""
+    """A router with an agent and the virtual addresses; the two clients and the server of the article."""
 
-    def __init__(self, mapping="preserve", addresses=True, config=None):
+    def __init__(self, mapping="preserve", addresses=True, config=None, node="R1"):
+        self.node = node
         self.network = Network()
         self.router = self.network.routers["R1"].namespace
         self.client = self.network.clients[0]
@@ -60,7 +61,7 @@ class Bench:
         self.config = os.path.join(self.directory, "steadynat.yaml")
         self.natctl_program = os.path.join(binaries(), "natctl")
         self.write_config(mapping, config)
-        self.vrrpd = FakeVrrpd(self.run_dir)
+        self.vrrpd = FakeVrrpd(self.run_dir, node)
         self.agent = None
         if addresses:
             self.router.ip(f"addr add {WAN_VIRTUAL}/24 dev eth0", f"addr add {LAN_VIRTUAL}/24 dev eth2")
@@ -71,7 +72,7 @@ class Bench:
             file.write(config or CONFIG.format(mapping=mapping))
 
     def options(self):
-        return ["--config", self.config, "--node", "R1", "--run-dir", self.run_dir]
+        return ["--config", self.config, "--node", self.node, "--run-dir", self.run_dir]
 
     def start(self, **welcome):
         """The agent runs and has been welcomed. Returns its Hello."""

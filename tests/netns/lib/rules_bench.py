@@ -22,10 +22,10 @@ sync: { links: [ { interface: eth1 } ], security: none }
 
 
 class RulesBench(Bench):
-    """R1 is master and its gate open; the rules are those of `body`."""
+    """The router is master and its gate open; the rules are those of `body`, as they are for `node`."""
 
-    def __init__(self, body, check=""):
-        super().__init__(config=HEAD + body)
+    def __init__(self, body, check="", node="R1"):
+        super().__init__(config=HEAD + body, node=node)
         said = self.natctl("check")
         require(said.returncode == 0, f"check refuses the file: {said.stderr}{said.stdout}")
         require(check in said.stderr + said.stdout, f"check does not say '{check}': {said.stderr}{said.stdout}")
