@@ -113,7 +113,7 @@ void Engine::State::on_datagram(const DatagramReceived& datagram, Time now) {
   if (!received) return;
   if (received->changed) on_session(now);
   if (!received->sealed) return;
-  const auto frame = decode_frame(received->payload, {config.peer, config.node});
+  const auto frame = decode_frame(received->payload, {config.peer, config.node, received->protocol});
   if (!frame) return store.counters.add(frame.error());
   on_frame(*frame, now);
 }
@@ -131,13 +131,14 @@ void Engine::State::on_session(Time now) {
 
 void Engine::State::on_frame(const Frame& frame, Time now) {
   store.counters[Counter::unknown_blocks] += frame.unknown_blocks;
+  if (frame.untranslatable) store.counters.add(*frame.untranslatable);
   if (frame.ack) sender.on_ack(*frame.ack, now);
   if (frame.probe) peer.on_probe(now);
   if (frame.answer) peer.on_answer();
   if (frame.state) on_peer_state(*frame.state, now);
   if (frame.sequence != 0) receiver.on_data(frame, now);
   if (frame.verify_ask) verify.on_ask(*frame.verify_ask);
-  if (frame.verify_part) verify.on_part(*frame.verify_part, now);
+  if (frame.verify_part) verify.on_part(*frame.verify_part, frame.without_extras, now);
   if (frame.papers_ask) papers.on_ask(*frame.papers_ask);
   if (frame.papers_part) papers.on_part(*frame.papers_part, now);
 }
@@ -228,6 +229,10 @@ void Engine::State::advance_link(Time now, Actions& out) {
   switch (state) {
     case common::LinkState::up:
       out.push_back(Log{Log::Level::info, "link_up", config.peer + " is heard on the sync link"});
+      if (link.protocol() < kProtocol)
+        out.push_back(Log{Log::Level::info, "older_protocol",
+                          config.peer + " runs an older release: what its protocol does not carry comes when it is "
+                                        "upgraded"});
       break;
     case common::LinkState::refused:
       out.push_back(Log{Log::Level::error, "link_refused", link.refusal(now)});

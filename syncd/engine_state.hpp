@@ -53,7 +53,7 @@ struct Engine::State {
   void resync(Time now);
   std::optional<Time> deadline() const;
   Status status(Time now) const;
-  Names names() const { return {config.node, config.peer}; }
+  Names names() const { return {config.node, config.peer, link.protocol()}; }
 
   common::Config config;
   NonceSource nonces;

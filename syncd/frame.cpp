@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "syncd/record.hpp"
+#include "syncd/older_record.hpp"
 #include "syncd/session.hpp"
 
 namespace syncd {
@@ -163,6 +163,17 @@ std::expected<PartAsk, FrameError> read_ask(ByteView body) {
   return ask;
 }
 
+/// The records in today's form.
+ByteView today(ByteView records, const Names& names, Frame& frame) {
+  frame.without_extras = names.protocol < kProtocolOfExtras;
+  if (!frame.without_extras) return records;
+  common::Bytes& out = frame.translated.emplace_back();
+  out.reserve(records.size() + records.size() / 16);
+  const auto done = append_from_older(records, out);
+  if (!done) frame.untranslatable = done.error();
+  return out;
+}
+
 std::expected<void, FrameError> read_block(std::uint8_t type, ByteView body, const Names& names, Frame& frame) {
   switch (type) {
     case kBlockState: {
@@ -175,7 +186,7 @@ std::expected<void, FrameError> read_block(std::uint8_t type, ByteView body, con
       ByteReader r(body);
       const std::uint32_t epoch = r.u32();
       if (r.failed() || frame.sequence == 0 || epoch == 0) return std::unexpected(FrameError::flows_form);
-      frame.flows.push_back({epoch, r.view(r.left())});
+      frame.flows.push_back({epoch, today(r.view(r.left()), names, frame)});
       return {};
     }
     case kBlockVerifyAsk:
@@ -190,6 +201,7 @@ std::expected<void, FrameError> read_block(std::uint8_t type, ByteView body, con
       const auto part = read_part(body);
       if (!part) return std::unexpected(part.error());
       (type == kBlockVerifyPart ? frame.verify_part : frame.papers_part) = *part;
+      if (type == kBlockVerifyPart) frame.verify_part->bytes = today(part->bytes, names, frame);
       return {};
     }
   }
@@ -390,7 +402,10 @@ void FrameWriter::verify_ask(const PartAsk& question) {
 }
 
 void FrameWriter::verify_part(const Part& some) {
-  part(kBlockVerifyPart, some);
+  if (names_.protocol >= kProtocolOfExtras) return part(kBlockVerifyPart, some);
+  common::Bytes older;
+  append_older(some.bytes, older);
+  part(kBlockVerifyPart, {some.run, some.chunk, some.chunks, older});
 }
 
 void FrameWriter::papers_ask(const PartAsk& question) {
@@ -408,7 +423,10 @@ void FrameWriter::begin_flows(std::uint32_t epoch) {
 
 void FrameWriter::record(ByteView record, bool gone) {
   const std::size_t at = out_.size();
-  ByteWriter(out_).view(record);
+  if (gone || names_.protocol >= kProtocolOfExtras)
+    ByteWriter(out_).view(record);
+  else
+    append_older(record, out_);
   if (gone) out_[at] |= kGone;
 }
 

@@ -17,6 +17,8 @@
 
 #include "common/bytes.hpp"
 #include "common/notify.hpp"
+#include "syncd/protocol.hpp"
+#include "syncd/record.hpp"
 
 namespace syncd {
 
@@ -118,14 +120,19 @@ struct Frame {
   std::optional<PartAsk> verify_ask, papers_ask;
   std::optional<Part> verify_part, papers_part;
   unsigned unknown_blocks = 0;
+  std::vector<common::Bytes> translated;      ///< records of an older peer in today's form: the blocks view these
+  std::optional<RecordError> untranslatable;  ///< where one of them ends early
+  bool without_extras = false;                ///< the peer knows of none
 };
 
-/// `sender` and `receiver` are the nodes that terms are mostly of: they take one byte then.
+/// Between whom, and in which version. `sender` and `receiver` are the nodes that terms are mostly of: they take one
+/// byte then.
 struct Names {
   std::string_view sender, receiver;
+  std::uint8_t protocol = kProtocol;
 };
 
-/// Views in the frame point into `payload`.
+/// Views in the frame point into `payload`, or into what the frame itself holds: it may be moved, not copied.
 std::expected<Frame, FrameError> decode_frame(common::ByteView payload, const Names& names);
 
 /// Writes the head of a frame and then block after block.

@@ -45,6 +45,7 @@ class Link {
   bool up(common::Time now) const { return state(now) == common::LinkState::up; }
   bool established() const { return session_.established(); }
   std::uint64_t peer_incarnation() const { return session_.peer_incarnation(); }
+  std::uint8_t protocol() const { return session_.protocol(); }
   bool ever_heard() const { return heard_at_.has_value(); }
   /// Why the peer is refused, as a sentence with what to do; empty: it is not.
   std::string refusal(common::Time now) const;

@@ -15,9 +15,6 @@ using common::ByteView;
 
 static_assert(kTag == crypto_aead_xchacha20poly1305_ietf_ABYTES);
 
-/// Of everything on the link. 1: before streams had kinds and a statement said what was let go. 2: before records had
-/// extras.
-constexpr std::uint8_t kVersion = 3;
 constexpr std::uint8_t kHello = 1, kAnswer = 2, kSealed = 3, kPlain = 4;
 constexpr std::size_t kMac = 32;
 constexpr std::size_t kKeySize = 32;
@@ -29,8 +26,12 @@ const unsigned char* raw(ByteView v) {
   return reinterpret_cast<const unsigned char*>(v.data());
 }
 
-std::uint8_t first_byte(std::uint8_t type) {
-  return static_cast<std::uint8_t>(kVersion << 4 | type);
+std::uint8_t first_byte(std::uint8_t protocol, std::uint8_t type) {
+  return static_cast<std::uint8_t>(protocol << 4 | type);
+}
+
+std::uint8_t protocol_of(ByteView datagram) {
+  return static_cast<std::uint8_t>(std::to_integer<unsigned>(datagram[0]) >> 4);
 }
 
 using Mac = std::array<unsigned char, kMac>;
@@ -119,6 +120,7 @@ std::uint64_t NonceSource::next_u64() {
 
 /// What a hello or an answer says.
 struct Session::Greeting {
+  std::uint8_t protocol = 0;
   Nonce first{}, second{};
   std::uint64_t incarnation = 0;
   bool former = false;  ///< authenticated by the key that is being replaced
@@ -134,8 +136,9 @@ Session::SharedKey Session::make_shared_key(std::vector<std::byte> key) {
   return shared;
 }
 
-Session::Session(std::string node, std::string peer, std::vector<std::byte> key, NonceSource& nonces)
-    : node_(std::move(node)), peer_(std::move(peer)), nonces_(nonces) {
+Session::Session(std::string node, std::string peer, std::vector<std::byte> key, NonceSource& nonces,
+                 std::uint8_t newest)
+    : node_(std::move(node)), peer_(std::move(peer)), nonces_(nonces), newest_(newest) {
   common::check(sodium_init() >= 0, "libsodium starts");  // picks the fast implementations; may be called again
   incarnation_ = nonces_.next_u64();
   key_ = make_shared_key(std::move(key));
@@ -154,7 +157,7 @@ void Session::change_key(std::vector<std::byte> key) {
 void Session::write_greeting(bool answer, const Greeting& greeting, Bytes& out) const {
   out.clear();
   common::ByteWriter w(out);
-  w.u8(first_byte(answer ? kAnswer : kHello));
+  w.u8(first_byte(greeting.protocol, answer ? kAnswer : kHello));
   w.u8(secured() ? 1 : 0);
   w.view(greeting.first);
   if (answer) w.view(greeting.second);
@@ -168,14 +171,14 @@ void Session::write_greeting(bool answer, const Greeting& greeting, Bytes& out) 
 
 void Session::hello(bool renew, Bytes& out) {
   if (renew || !asked_) asked_ = nonces_.next();
-  write_greeting(false, {.first = *asked_}, out);
+  write_greeting(false, {.protocol = newest_, .first = *asked_}, out);
 }
 
 std::expected<Session::Greeting, SessionError> Session::read_greeting(ByteView datagram, bool answer) const {
   common::ByteReader r(datagram);
   r.u8();
   if ((r.u8() != 0) != secured()) return std::unexpected(SessionError::security_differs);
-  Greeting g;
+  Greeting g{.protocol = protocol_of(datagram)};
   if (secured()) {
     if (datagram.size() < kMac + 2) return std::unexpected(SessionError::too_short);
     const ByteView body = datagram.first(datagram.size() - kMac);
@@ -227,6 +230,7 @@ Session::Keys Session::derive(bool initiator, const Greeting& greeting, const No
   std::memcpy((initiator ? keys.receive : keys.send).data(), both.data() + kKeySize, kKeySize);
   sodium_memzero(both.data(), both.size());
   keys.peer_incarnation = peer_incarnation;
+  keys.protocol = greeting.protocol;
   keys.first_nonce = greeting.first;
   keys.former = greeting.former;
   return keys;
@@ -235,9 +239,9 @@ Session::Keys Session::derive(bool initiator, const Greeting& greeting, const No
 std::expected<Session::Received, SessionError> Session::receive(ByteView datagram) {
   if (datagram.size() < 2) return std::unexpected(SessionError::too_short);
   if (datagram.size() > kMaxDatagram) return std::unexpected(SessionError::too_long);
-  const unsigned head = std::to_integer<unsigned>(datagram[0]);
-  if (head >> 4 != kVersion) return std::unexpected(SessionError::version);
-  switch (head & 15) {
+  const std::uint8_t protocol = protocol_of(datagram);
+  if (protocol < kOldestProtocol || protocol > newest_) return std::unexpected(SessionError::version);
+  switch (std::to_integer<unsigned>(datagram[0]) & 15) {
     case kHello:
       return on_hello(datagram);
     case kAnswer:
@@ -261,7 +265,8 @@ std::expected<Session::Received, SessionError> Session::on_hello(ByteView datagr
   if (current_ && current_->first_nonce == g->first) return Received{};  // a copy that came by another link
   const Nonce second = nonces_.next();
   Keys keys = derive(false, *g, second);
-  write_greeting(true, {.first = g->first, .second = second, .former = g->former}, keys.answer);
+  write_greeting(true, {.protocol = g->protocol, .first = g->first, .second = second, .former = g->former},
+                 keys.answer);
   if (answers_.size() < kMaxPending) answers_.push_back(keys.answer);
   if (pending_.size() == kMaxPending) pending_.erase(pending_.begin());
   pending_.push_back(std::move(keys));
@@ -271,7 +276,7 @@ std::expected<Session::Received, SessionError> Session::on_hello(ByteView datagr
 std::expected<Session::Received, SessionError> Session::on_answer(ByteView datagram) {
   const auto g = read_greeting(datagram, true);
   if (!g) return std::unexpected(g.error());
-  if (!asked_ || *asked_ != g->first) return std::unexpected(SessionError::stale_answer);
+  if (!asked_ || *asked_ != g->first || g->protocol != newest_) return std::unexpected(SessionError::stale_answer);
   asked_.reset();
   make_current(derive(true, *g, g->second));
   return Received{.changed = true};
@@ -314,12 +319,13 @@ std::expected<Session::Received, SessionError> Session::on_sealed(ByteView datag
   const std::uint32_t id = r.u32();
   const std::uint64_t counter = r.u64();
   for (std::optional<Keys>* known : {&current_, &previous_}) {
-    if (!*known || (*known)->id != id) continue;
+    if (!*known || (*known)->id != id || (*known)->protocol != protocol_of(datagram)) continue;
     if (!open(**known, datagram, plain)) return std::unexpected(SessionError::forged);
     if (!(*known)->window.accept(counter)) return std::unexpected(SessionError::replayed);
-    return Received{.sealed = true, .payload = opened_};
+    return Received{.sealed = true, .protocol = (*known)->protocol, .payload = opened_};
   }
-  const auto found = std::ranges::find(pending_, id, &Keys::id);
+  const auto found =
+      std::ranges::find_if(pending_, [&](const Keys& k) { return k.id == id && k.protocol == protocol_of(datagram); });
   if (found == pending_.end()) return std::unexpected(SessionError::unknown_session);
   if (!open(*found, datagram, plain)) return std::unexpected(SessionError::forged);
   found->window.accept(counter);
@@ -327,7 +333,7 @@ std::expected<Session::Received, SessionError> Session::on_sealed(ByteView datag
   // What other incarnations of the peer have pending is from before its restart.
   std::erase_if(pending_, [&](const Keys& k) { return k.id == id || k.peer_incarnation != keys.peer_incarnation; });
   make_current(std::move(keys));
-  return Received{.sealed = true, .changed = true, .payload = opened_};
+  return Received{.sealed = true, .changed = true, .protocol = current_->protocol, .payload = opened_};
 }
 
 bool Session::poll_answer(Bytes& out) {
@@ -341,7 +347,7 @@ void Session::seal(ByteView payload, Bytes& out) {
   common::check(current_.has_value() && payload.size() <= kMaxPayload, "sealed within a session and a datagram");
   out.clear();
   common::ByteWriter w(out);
-  w.u8(first_byte(secured() ? kSealed : kPlain));
+  w.u8(first_byte(current_->protocol, secured() ? kSealed : kPlain));
   w.u32(current_->id);
   w.u64(current_->counter++);
   if (!secured()) {

@@ -11,6 +11,7 @@
 // answer into the void. Either side may begin; if both do, two sessions come to be, and each side receives under both.
 // No clock is on the wire: what was recorded before a restart is under keys that nobody has any more.
 // The shared key may change while sessions go on: until the peer has shown the new one, the old one is taken too.
+// Each session has the version of the protocol of its greeting (protocol.hpp).
 // Without a key (`security: none`) the same datagrams go in the clear, and only stray ones are told apart.
 #include <array>
 #include <cstdint>
@@ -22,6 +23,7 @@
 
 #include "common/bytes.hpp"
 #include "common/time.hpp"
+#include "syncd/protocol.hpp"
 
 namespace syncd {
 
@@ -80,13 +82,16 @@ class NonceSource {
 
 class Session {
  public:
-  /// The key is empty with `security: none`.
-  Session(std::string node, std::string peer, std::vector<std::byte> key, NonceSource& nonces);
+  /// The key is empty with `security: none`. `newest`: the protocol that we greet in; an older one where an older
+  /// release is played.
+  Session(std::string node, std::string peer, std::vector<std::byte> key, NonceSource& nonces,
+          std::uint8_t newest = kProtocol);
 
   struct Received {
-    bool sealed = false;       ///< payload is the peer's, and fresh; else the datagram was a part of the handshake
-    bool changed = false;      ///< a session has begun with this datagram
-    common::ByteView payload;  ///< until the next call
+    bool sealed = false;        ///< payload is the peer's, and fresh; else the datagram was a part of the handshake
+    bool changed = false;       ///< a session has begun with this datagram
+    std::uint8_t protocol = 0;  ///< that the payload is in
+    common::ByteView payload;   ///< until the next call
   };
   std::expected<Received, SessionError> receive(common::ByteView datagram);
 
@@ -106,6 +111,8 @@ class Session {
   std::uint64_t incarnation() const { return incarnation_; }
   /// Of the peer in the current session.
   std::uint64_t peer_incarnation() const { return current_ ? current_->peer_incarnation : 0; }
+  /// Of the current session.
+  std::uint8_t protocol() const { return current_ ? current_->protocol : newest_; }
   bool secured() const { return !key_.bytes.empty(); }
 
  private:
@@ -119,6 +126,7 @@ class Session {
     std::uint64_t counter = 0;
     ReplayWindow window;
     std::uint64_t peer_incarnation = 0;
+    std::uint8_t protocol = 0;
     Nonce first_nonce{};   ///< of the side that began
     bool former = false;   ///< made from the key that is being replaced
     common::Bytes answer;  ///< as sent, for a repeated hello
@@ -138,6 +146,7 @@ class Session {
 
   std::string node_, peer_;
   NonceSource& nonces_;
+  std::uint8_t newest_;
   std::uint64_t incarnation_;
   SharedKey key_;
   std::optional<SharedKey> former_key_;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "syncd/record.hpp"
+#include "syncd/older_record.hpp"
 
 namespace syncd {
 namespace {
@@ -194,13 +194,14 @@ void Verify::on_ask(const PartAsk& ask) {
   for (std::uint64_t i = end; i > ask.chunk; --i) to_send_.push_back(static_cast<std::uint32_t>(i - 1));
 }
 
-void Verify::on_part(const Part& part, Time now) {
+void Verify::on_part(const Part& part, bool without_extras, Time now) {
   if (!run_ || run_->stage != Stage::gathering || part.run != run_->run || part.chunks > kVerifyParts) return;
   Run& r = *run_;
   if (part.bytes.empty() && part.chunks != 1) return;  // only an empty kernel has an empty part
   if (r.peer.empty()) r.peer.resize(part.chunks);
   if (part.chunk >= r.peer.size() || !r.peer[part.chunk].empty()) return;
   r.heard = now;
+  r.without_extras = without_extras;
   r.peer[part.chunk].assign(part.bytes.begin(), part.bytes.end());
   if (r.peer[part.chunk].empty()) r.missing = static_cast<std::uint32_t>(r.peer.size());
   while (r.missing < r.peer.size() && !r.peer[r.missing].empty()) ++r.missing;
@@ -245,7 +246,8 @@ void Verify::note(ByteView record, std::string text) {
   if (layout) run_->differing.emplace(text_of(record.first(layout->key_end)), std::move(text));
 }
 
-void Verify::index_part(const Bytes& part) {
+void Verify::index_part(Bytes& part) {
+  if (run_->without_extras) part = without_extras(part);
   for_records(part, store_.counters, [this](ByteView record, const RecordLayout& l) {
     const ByteView state = record.subspan(l.key_end, l.state_end - l.key_end);
     run_->index.insert_or_assign(text_of(record.first(l.key_end)), Mine{text_of(state), false});
@@ -284,7 +286,7 @@ void Verify::leftover_part(const Bytes& part) {
 
 void Verify::work(Time now, Actions& out) {
   Run& r = *run_;
-  const Parts& parts = r.stage == Stage::matching ? r.peer : r.own;
+  Parts& parts = r.stage == Stage::matching ? r.peer : r.own;
   for (std::size_t n = 0; n < kVerifySlice && r.at < parts.size(); ++n, ++r.at) {
     if (r.stage == Stage::indexing)
       index_part(parts[r.at]);

@@ -54,7 +54,8 @@ class Verify {
   void on_dumped(std::span<const Flow> flows, bool last, bool failed);
 
   void on_ask(const PartAsk& ask);
-  void on_part(const Part& part, common::Time now);
+  /// `without_extras`: the peer knows of none, so none are compared.
+  void on_part(const Part& part, bool without_extras, common::Time now);
 
   /// Something to say to the peer now.
   bool has_to_say(common::Time now) const;
@@ -83,6 +84,7 @@ class Verify {
     Stage stage = Stage::gathering;
     common::Time resume_at{};
     bool have_own = false;
+    bool without_extras = false;
     Parts own, peer;
     std::uint32_t missing = 0;   ///< first part of the peer that has not come
     std::uint32_t asked_to = 0;  ///< one past the last part that was asked for
@@ -99,7 +101,7 @@ class Verify {
   static void append(Parts& parts, common::ByteView record);
   bool from_kernel(std::size_t group) const;
   void work(common::Time now, Actions& out);
-  void index_part(const common::Bytes& part);
+  void index_part(common::Bytes& part);
   void match_part(const common::Bytes& part);
   void leftover_part(const common::Bytes& part);
   void note(common::ByteView record, std::string text);

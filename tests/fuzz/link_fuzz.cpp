@@ -43,8 +43,8 @@ void read_records(ByteView data) {
   }
 }
 
-void read_frame(ByteView payload) {
-  const auto frame = syncd::decode_frame(payload, {"R2", "R1"});
+void read_frame(ByteView payload, std::uint8_t protocol) {
+  const auto frame = syncd::decode_frame(payload, {"R2", "R1", protocol});
   if (!frame) {
     common::check(!syncd::to_string(frame.error()).empty(), "every error has a name");
     return;
@@ -73,7 +73,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       read_records(rest);
       break;
     case 1:
-      read_frame(rest);
+      for (std::uint8_t protocol = syncd::kOldestProtocol; protocol <= syncd::kProtocol; ++protocol)
+        read_frame(rest, protocol);
       break;
     default:
       receive(rest, (data[0] & 1) != 0);

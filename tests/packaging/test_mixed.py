@@ -62,8 +62,9 @@ MIXTURES = {
 
 
 def unlike_links(older):
-    """The router `older` speaks the link's first protocol, so nothing is replicated. Both say so; nobody takes
-    over by surprise; when the master goes the other takes over all the same; and with the rest upgraded all is well.
+    """The router `older` speaks a protocol that nobody speaks any more, so nothing is replicated. Both say so; nobody
+    takes over by surprise; when the master goes the other takes over all the same; and with the rest upgraded all is
+    well.
     """
     lab = start({older: PROGRAMS}, "continuous", release="STEADYNAT_FIRST_PROTOCOL")
     first, second = lab.routers["R1"], lab.routers["R2"]
@@ -99,6 +100,35 @@ def unlike_links(older):
     lab.finish(rounds.problems)
 
 
+def upgrade_under_load(commit):
+    """From two older routers to two new ones, and nowhere on the way a moment without replication."""
+    lab = start({"R1": PROGRAMS, "R2": PROGRAMS}, commit)
+    first, second = lab.routers["R1"], lab.routers["R2"]
+    lab.wait_ready("R1")
+    lab.start_load(PLAN)
+    lab.wait_ready("R1")
+    lab.load.settle(2.0)
+    rounds = Round(lab)
+
+    def upgraded(router):
+        def action():
+            at = time.monotonic_ns()
+            restart(router)
+            lab.wait_ready("R1")
+            return at
+
+        return action
+
+    rounds.event("R2 upgraded", upgraded(second), abrupt=False)
+    with open(second.log("syncd"), encoding="utf-8") as log:
+        rounds.require("older_protocol" in log.read(), "syncd of R2 does not say that R1 runs an older release")
+    power_cut_and_return(lab, rounds)
+    rounds.event("R1 upgraded", upgraded(first), abrupt=False)
+    switchover(lab, rounds)
+    rounds.judge()
+    lab.finish(rounds.problems)
+
+
 def restart(router):
     router.stop()
     router.older = ()
@@ -109,5 +139,7 @@ def cases(soak, quick):
     for name, older in MIXTURES.items():
         for commit in ("continuous",) if quick else ("continuous", "on-takeover"):
             yield f"{name}[{commit}]", lambda o=older, c=commit: failovers_both_ways(o, c), 180
+    for commit in ("continuous", "on-takeover"):
+        yield f"upgrade_under_load[{commit}]", lambda c=commit: upgrade_under_load(c), 180
     for name in ("R1", "R2"):
         yield f"unlike_links[{name}]", lambda n=name: unlike_links(n), 180

@@ -13,8 +13,8 @@ namespace {
 struct End {
   NonceSource nonces;
   Session session;
-  End(const char* node, const char* peer, unsigned seed, std::vector<std::byte> key)
-      : nonces(seed_of(seed)), session(node, peer, std::move(key), nonces) {}
+  End(const char* node, const char* peer, unsigned seed, std::vector<std::byte> key, std::uint8_t newest = kProtocol)
+      : nonces(seed_of(seed)), session(node, peer, std::move(key), nonces, newest) {}
   static std::array<std::byte, 32> seed_of(unsigned n) {
     std::array<std::byte, 32> s{};
     s[0] = static_cast<std::byte>(n);
@@ -105,7 +105,7 @@ TEST_CASE("another key, another name, another kind of security, another version:
   CHECK(a.refused(plain.hello()) == SessionError::security_differs);
   CHECK(plain.refused(a.hello()) == SessionError::security_differs);
   auto other = a.hello();
-  for (const unsigned version : {1u, 2u, 4u}) {
+  for (const unsigned version : {1u, kProtocol + 1u, 15u}) {
     other[0] = static_cast<std::byte>(version << 4 | 1);
     CHECK(a.refused(other) == SessionError::version);
   }
@@ -115,6 +115,44 @@ TEST_CASE("another key, another name, another kind of security, another version:
   auto damaged = End("R2", "R1", 7, kKey).hello();
   damaged[10] ^= std::byte{1};
   CHECK(a.refused(damaged) == SessionError::wrong_key);
+}
+
+TEST_CASE("an older and a newer release speak the older one's version, until it is upgraded") {
+  const auto& key = GENERATE(kKey, kNone);
+  const std::uint8_t older = kOldestProtocol;
+  End a("R1", "R2", 1, key), b("R2", "R1", 2, key, older);
+  CHECK(b.refused(a.hello()) == SessionError::version);
+  shake(b, a);
+  CHECK(a.session.protocol() == older);
+  CHECK(b.session.protocol() == older);
+  CHECK(b.opened(a.seal("to R2")) == "to R2");
+  const auto sealed = b.seal("to R1");
+  CHECK(a.session.receive(sealed)->protocol == older);
+  // Another version in the head is no version of this session.
+  auto changed = b.seal("to R1");
+  changed[0] = static_cast<std::byte>(kProtocol << 4 | (std::to_integer<unsigned>(changed[0]) & 15));
+  CHECK(a.refused(changed) == SessionError::unknown_session);
+
+  End upgraded("R2", "R1", 3, key);
+  const auto recorded = b.hello();
+  shake(upgraded, a);
+  CHECK(a.session.protocol() == kProtocol);
+  REQUIRE(a.session.receive(recorded));  // a greeting of before the upgrade takes nobody back
+  a.answer();
+  CHECK(a.session.protocol() == kProtocol);
+  CHECK(a.session.receive(upgraded.seal("x"))->protocol == kProtocol);
+}
+
+TEST_CASE("nobody makes two ends speak an older version than both know") {
+  End a("R1", "R2", 1, kKey), b("R2", "R1", 2, kKey);
+  auto hello = a.hello();
+  hello[0] = static_cast<std::byte>(kOldestProtocol << 4 | 1);
+  CHECK(b.refused(hello) == SessionError::wrong_key);
+  End plain("R1", "R2", 1, kNone), other("R2", "R1", 2, kNone);
+  REQUIRE(other.session.receive(plain.hello()));
+  auto answer = other.answer();
+  answer[0] = static_cast<std::byte>(kOldestProtocol << 4 | 2);
+  CHECK(plain.refused(answer) == SessionError::stale_answer);
 }
 
 TEST_CASE("datagrams: a row for every error") {
@@ -127,7 +165,7 @@ TEST_CASE("datagrams: a row for every error") {
   const std::map<SessionError, Refused> table = {
       {SessionError::too_short, [](End& a, End&) { return a.refused({}); }},
       {SessionError::too_long, [](End& a, End&) { return a.refused(common::Bytes(kMaxDatagram + 1)); }},
-      {SessionError::version, [&](End& a, End& b) { return a.refused(head(b, 0x21)); }},
+      {SessionError::version, [&](End& a, End& b) { return a.refused(head(b, 0x11)); }},
       {SessionError::type, [&](End& a, End& b) { return a.refused(head(b, 0x3f)); }},
       {SessionError::security_differs, [](End& a, End&) { return a.refused(End("R2", "R1", 3, kNone).hello()); }},
       {SessionError::wrong_key, [](End& a, End&) { return a.refused(End("R2", "R1", 3, kOther).hello()); }},
