@@ -7,6 +7,7 @@
 #include <span>
 #include <string_view>
 
+#include "natctl/cut_short.hpp"
 #include "natctl/json_reader.hpp"
 
 namespace natctl {
@@ -91,11 +92,12 @@ Json narrowed(const Json& status, const std::string& view) {
 }  // namespace
 
 SyncQuestion sync_question(const std::vector<std::string>& words) {
-  constexpr std::array<std::string_view, 4> kViews{"status", "statistics", "link", "queue"};
+  constexpr std::array<std::string_view, 5> kViews{"status", "statistics", "link", "queue", "cache"};
+  constexpr std::array<std::string_view, 2> kCaches{"internal", "external"};
   if (words.empty()) return {};
-  const std::string& first = words.front();
+  const std::string first = written_out(words.front(), kViews);
   if (first == "cache") {
-    const std::string whose = words.size() > 1 ? words[1] : "";
+    const std::string whose = words.size() > 1 ? written_out(words[1], kCaches) : "";
     if (whose != "internal" && whose != "external")
       return {.mistake = "show sync cache: say internal (this router's connections) or external (the peer's)"};
     std::vector<std::string> filter{whose == "internal" ? "own" : "peer"};

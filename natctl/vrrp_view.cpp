@@ -5,6 +5,7 @@
 #include <array>
 #include <vector>
 
+#include "natctl/cut_short.hpp"
 #include "natctl/json_reader.hpp"
 #include "natctl/report.hpp"
 
@@ -106,14 +107,18 @@ std::string names(const Json& json) {
 
 Verdict vrrp_view(const std::string& body, const std::vector<std::string>& words, bool as_json) {
   constexpr std::array<std::string_view, 3> kViews{"detail", "statistics", "events"};
+  const Json json = parse_json(body);
+  if (!json.is_object()) return {body + "\n", 1};
   std::string view, name;
-  for (const std::string& word : words) {
+  for (const std::string& typed : words) {
+    // A name is never taken for a word that was cut short.
+    const Json called = narrowed(json, typed);
+    const bool named = !array_of(called, "groups").empty();
+    const std::string word = named ? typed : written_out(typed, kViews);
     std::string& into = std::ranges::find(kViews, word) != kViews.end() ? view : name;
     if (!into.empty()) return {fmt::format("natctl show vrrp: {} and {}: one is enough\n", into, word), 2};
     into = word;
   }
-  const Json json = parse_json(body);
-  if (!json.is_object()) return {body + "\n", 1};
   const Json meant = name.empty() ? json : narrowed(json, name);
   if (!name.empty() && array_of(meant, "groups").empty())
     return {fmt::format("there is no group or instance {}; there are: {}\n", name, names(json)), 1};

@@ -20,6 +20,10 @@ TEST_CASE("show sync: the words and what they ask for") {
   for (const char* view : {"status", "statistics", "link", "queue"}) CHECK(sync_question({view}).view == view);
   CHECK(sync_question({"cache", "internal"}).filter == std::vector<std::string>{"own"});
   CHECK(sync_question({"cache", "external", "tcp", "443"}).filter == std::vector<std::string>{"peer", "tcp", "443"});
+  CHECK(sync_question({"q"}).view == "queue");
+  CHECK(sync_question({"statu"}).view == "status");
+  CHECK(sync_question({"stat"}).mistake.starts_with("show sync: stat is none of"));  // which of two?
+  CHECK(sync_question({"c", "ext", "tcp"}).filter == std::vector<std::string>{"peer", "tcp"});
   CHECK(sync_question({"cache"}).mistake ==
         "show sync cache: say internal (this router's connections) or external (the peer's)");
   CHECK(sync_question({"links"}).mistake == "show sync: links is none of status, statistics, link, queue and cache");

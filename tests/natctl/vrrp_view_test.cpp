@@ -61,6 +61,16 @@ TEST_CASE("show vrrp with a name: the group or the instance, in detail") {
   CHECK(view({"wan", "lan"}, 2) == "natctl show vrrp: wan and lan: one is enough\n");
 }
 
+TEST_CASE("show vrrp: words may be cut short, names may not, and a name comes before a word that begins so") {
+  CHECK(view({"det"}) == view({"detail"}));
+  CHECK(view({"s", "lan"}) == view({"lan", "statistics"}));
+  CHECK(view({"la"}, 1).starts_with("there is no group or instance la;"));
+  std::string body = kBody;
+  body.replace(body.find("\"dmz\""), 5, "\"det\"");
+  const std::string named = vrrp_view(body, {"det"}, false).text;
+  CHECK_THAT(named, Catch::Contains("eth3") && !Catch::Contains("eth0"));
+}
+
 TEST_CASE("show vrrp events: with microseconds") {
   CHECK(view({"events"}) ==
         "2026-11-22T21:00:00.000Z  MAIN  backup -> master  term 7  no adverts\n"

@@ -236,6 +236,8 @@ def check_kernel_connections(router):
     require(router.natctl("show", "connections", "--kernel", "192.0.2.99").stdout == "none\n", "nothing is not none")
     refused = router.natctl("show", "connections", "--kernel", "own", check=False)
     require(refused.returncode == 2 and "without --kernel" in refused.stderr, f"own: {refused.stderr}")
+    refused = router.natctl("show", "connections", "1.2.3.4/40", check=False)
+    require(refused.returncode == 2 and "is no protocol" in refused.stderr, f"no prefix: {refused}")
 
 
 def check_narrow(router):
