@@ -116,6 +116,12 @@ struct SyncEvents {
   std::uint64_t request = 0;
   bool operator==(const SyncEvents&) const = default;
 };
+/// Have the kernel report what packets make and change, or not. It reports endings in any case. It does all of it from
+/// the beginning.
+struct HearPackets {
+  bool on = true;
+  bool operator==(const HearPackets&) const = default;
+};
 /// Poll and perform kernel writes until the engine has none left, then KernelFlushed. Other events may be delivered
 /// in between: a takeover of a million flows must not make the link look dead.
 struct FlushKernel {
@@ -129,8 +135,8 @@ struct CollectPapers {
 using common::Finished;
 using common::Log;
 using common::SendReply;
-using Action =
-    std::variant<SendNotify, Publish, StartDump, SyncEvents, FlushKernel, CollectPapers, SendReply, Log, Finished>;
+using Action = std::variant<SendNotify, Publish, StartDump, SyncEvents, HearPackets, FlushKernel, CollectPapers,
+                            SendReply, Log, Finished>;
 using Actions = std::vector<Action>;
 
 std::string to_string(const Event& event);

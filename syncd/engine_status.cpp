@@ -113,6 +113,7 @@ std::string to_string(const Action& action) {
                         [](const Publish& a) { return "Publish " + common::encode(a.report); },
                         [](const StartDump& a) { return fmt::format("StartDump {}", a.dump); },
                         [](const SyncEvents& a) { return fmt::format("SyncEvents {}", a.request); },
+                        [](const HearPackets& a) { return fmt::format("HearPackets {}", a.on); },
                         [](const FlushKernel& a) { return fmt::format("FlushKernel {}", a.request); },
                         [](const CollectPapers&) -> std::string { return "CollectPapers"; },
                         [](const SendReply& a) { return "SendReply " + common::encode(a.reply); },

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "common/overload.hpp"
 
@@ -53,6 +54,8 @@ void Roles::on_state(const std::string& name, common::GroupState state, common::
   Group* group = parts_.store.groups.find(name);
   if (group == nullptr || older(*group, term)) return;
   if (state == common::GroupState::master) {
+    for (Takeover& takeover : takeovers_)
+      if (&parts_.store.groups[takeover.group] == group) takeover.entered = true;
     // A syncd that starts beside a working master finds everything in the kernel: nothing is to be written.
     return become_master(*group, term, !(welcome && group->role == Role::unknown), now);
   }
@@ -194,13 +197,30 @@ void Roles::on_flushed(std::uint64_t request, Actions& out) {
   }
   const std::uint64_t failed = parts_.commit.failures() - it->failures;
   common::Ready ready{parts_.store.groups[it->group].name, it->term, failed == 0, {}};
+  takeovers_.erase(it);
+  review_hearing(out);  // before anybody opens the gate
   if (failed != 0) {
     ++parts_.store.counters[Counter::prepares_failed];
     ready.detail =
         "the kernel refused " + std::to_string(failed) + " connections: " + std::strerror(parts_.commit.last_failure());
   }
   out.push_back(SendNotify{std::move(ready)});
-  takeovers_.erase(it);
+}
+
+/// A backup with a whole replica has nothing to learn from packets, and neither has one that is taking over before its
+/// gate opens. For as long as nobody listens the kernel makes no report, and writing an entry costs half (measured).
+bool Roles::quiet(const Group& group) const {
+  if (!group.replicated) return true;
+  if (group.role == Role::backup) return group.replica.complete;
+  const auto taking_over = [&](const Takeover& t) {
+    return &parts_.store.groups[t.group] == &group && t.flipped && !t.entered;
+  };
+  return group.role == Role::master && std::ranges::any_of(takeovers_, taking_over);
+}
+
+void Roles::review_hearing(Actions& out) {
+  const bool hear = !std::ranges::all_of(parts_.store.groups, [this](const Group& group) { return quiet(group); });
+  if (std::exchange(hearing_, hear) != hear) out.push_back(HearPackets{hear});
 }
 
 // --- leaving
@@ -260,6 +280,7 @@ void Roles::advance(bool link_up, Time now, Actions& out) {
     if (!takeover.flipped && takeover.synced && !peer_still_drains(takeover, link_up, now) &&
         !legacy_is_coming(takeover, link_up, now))
       flip(takeover, now, out);
+  review_hearing(out);
 }
 
 void Roles::offer_remainder(Group& group, Time now) {

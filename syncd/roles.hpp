@@ -53,6 +53,7 @@ class Roles {
     std::uint64_t request = 0;  ///< of SyncEvents, then of FlushKernel
     bool synced = false;        ///< all events from before are in
     bool flipped = false;
+    bool entered = false;       ///< vrrpd has not waited for us: packets pass
     common::Time wait_until{};  ///< for the mark of a peer that is leaving
     common::Time legacy_until{};
     common::Term before;         ///< the newest term that was known
@@ -85,12 +86,15 @@ class Roles {
   void resume_mastership(common::Time now);
   void review_drain(std::size_t at, bool link_up, common::Time now, Actions& out);
   void finish_drain(std::size_t at, bool confirmed, std::string detail, common::Time now, Actions& out);
+  bool quiet(const Group& group) const;
+  void review_hearing(Actions& out);
   bool older(Group& group, const common::Term& term);
 
   Parts parts_;
   std::vector<Takeover> takeovers_;
   std::vector<Draining> drains_;
   std::uint64_t last_request_ = 0;
+  bool hearing_ = true;  ///< what packets do to the kernel's table
 };
 
 }  // namespace syncd

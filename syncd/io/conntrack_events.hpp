@@ -32,6 +32,10 @@ class ConntrackEvents {
   /// a large commit does not drown the reports of packets.
   static common::Result<ConntrackEvents> open(std::uint32_t writer);
 
+  /// Reports of connections that packets make and change: from the beginning, until this says no. What is queued by
+  /// then is given out all the same.
+  common::Status hear_packets(bool on) const;
+
   int fd() const { return socket_.fd(); }
   struct Read {
     bool emptied = false;  ///< nothing was left at the end

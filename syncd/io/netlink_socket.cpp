@@ -41,10 +41,17 @@ std::uint32_t NetlinkSocket::port() const {
   return mnl_socket_get_portid(socket_.get());
 }
 
-common::Status NetlinkSocket::join(unsigned group) {
+common::Status NetlinkSocket::join(unsigned group) const {
   int value = static_cast<int>(group);
   if (mnl_socket_setsockopt(socket_.get(), NETLINK_ADD_MEMBERSHIP, &value, sizeof value) < 0)
     return std::unexpected(system_error(what_, "cannot subscribe to group " + std::to_string(group)));
+  return {};
+}
+
+common::Status NetlinkSocket::leave(unsigned group) const {
+  int value = static_cast<int>(group);
+  if (mnl_socket_setsockopt(socket_.get(), NETLINK_DROP_MEMBERSHIP, &value, sizeof value) < 0)
+    return std::unexpected(system_error(what_, "cannot leave group " + std::to_string(group)));
   return {};
 }
 

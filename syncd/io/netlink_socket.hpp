@@ -19,7 +19,8 @@ class NetlinkSocket {
 
   int fd() const;
   std::uint32_t port() const;  ///< the address of this socket, as the kernel names it in answers and events
-  common::Status join(unsigned group);
+  common::Status join(unsigned group) const;
+  common::Status leave(unsigned group) const;
   /// The kernel doubles what it is given. Forced beyond rmem_max where this process may; otherwise as far as
   /// it goes.
   void receive_buffer(int bytes);

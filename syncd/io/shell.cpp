@@ -200,6 +200,10 @@ void Shell::check_now_and_then() {
     log(LogLevel::info, "kernel_reports_on", "the kernel reports changes of connections again");
     feed(EventsLost{});
   }
+  if (deaf_) {
+    hear_packets(true);
+    if (!deaf_) feed(EventsLost{});
+  }
   // A socket that could not be opened (its port in use, say) is tried again without anything of the network
   // changing.
   follow_interfaces();
@@ -394,6 +398,13 @@ std::vector<std::byte> Shell::changed_key(const common::SyncConfig& config) {
 
 // --- actions ------------------------------------------------------------------------
 
+/// A kernel that refuses is asked again every second; what was missed until then is read from its table.
+void Shell::hear_packets(bool on) {
+  const auto done = events_->hear_packets(on);
+  if (!done && !deaf_) log(LogLevel::error, "kernel_reports_refused", done.error().text + "; it is tried again");
+  deaf_ = on && !done;
+}
+
 void Shell::perform(const Action& action) {
   std::visit(
       common::Overload{[&](const SendNotify& a) { vrrpd_->send(a.message); },
@@ -403,6 +414,7 @@ void Shell::perform(const Action& action) {
                        },
                        [&](const StartDump& a) { dump_->start(a.dump); },
                        [&](const SyncEvents& a) { syncs_.push_back({.request = a.request}); },
+                       [&](const HearPackets& a) { hear_packets(a.on); },
                        [&](const FlushKernel& a) { flushes_.push_back(a.request); },
                        [&](const CollectPapers&) { papers_wanted_ = true; },
                        [&](const SendReply& a) { server_->send(a.client, a.reply); },

@@ -68,6 +68,7 @@ class Shell {
   void reload();
   std::vector<std::byte> changed_key(const common::SyncConfig& config);
 
+  void hear_packets(bool on);
   void perform(const Action& action);
 
   common::io::Loop& loop_;
@@ -95,6 +96,7 @@ class Shell {
   std::set<std::uint64_t> agents_;            ///< clients of our socket that want reports
   std::optional<common::PeerReport> report_;  ///< the last one, for an agent that comes later
   bool kernel_reports_ = true;                ///< net.netfilter.nf_conntrack_events was found on
+  bool deaf_ = false;                         ///< the kernel was to report what packets do, and refused
   bool gathering_ = false;                    ///< the kernel's reports wait for a timer, not for the loop
   int fast_turns_ = 0;
   common::Time served_at_{};

@@ -1,8 +1,11 @@
 """The two pairs that are measured, with the same words for both: our syncds, and Debian's conntrackds in the mode that
 everybody runs (FTFW). R1 is the master, R2 its backup; the part of vrrpd is played here."""
+import contextlib
+import ctypes
 import json
 import os
 import re
+import socket
 import time
 
 from lib.netns import CommandFailed, run
@@ -37,6 +40,10 @@ General {{
   }}
 }}
 """
+# linux/netlink.h, linux/netfilter/nfnetlink_compat.h, and the call that glibc has no name for.
+SOL_NETLINK, ADD_MEMBERSHIP, DROP_MEMBERSHIP, LIST_MEMBERSHIPS, NETLINK_NETFILTER = 270, 1, 2, 9, 12
+CONNTRACK_NEW, CONNTRACK_UPDATE = 1, 2
+SYS_PIDFD_GETFD = 438
 # Reports that are on their way inside a daemon and on the link when the load has ended.
 SETTLE = 120
 
@@ -61,8 +68,46 @@ def tracked(namespace):
     return int(namespace.run(["conntrack", "-C"]).stdout)
 
 
+@contextlib.contextmanager
+def sockets_of(pid):
+    """Copies of the process's netlink sockets to netfilter."""
+    pidfd, found = os.pidfd_open(pid), []
+    try:
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            fd = ctypes.CDLL(None, use_errno=True).syscall(SYS_PIDFD_GETFD, pidfd, int(name), 0)
+            if fd < 0:
+                continue
+            try:
+                each = socket.socket(fileno=fd)
+            except OSError:
+                os.close(fd)
+                continue
+            found.append(each)
+        yield [each for each in found if each.family == socket.AF_NETLINK and each.proto == NETLINK_NETFILTER]
+    finally:
+        for each in found:
+            each.close()
+        os.close(pidfd)
+
+
 class Router:
     """What both kinds have in common: a process, and a kernel."""
+
+    @contextlib.contextmanager
+    def unheard(self):
+        """For a while the kernel makes no reports for this daemon. Whether anybody listens is one question for the
+        whole machine, all its namespaces together; the two routers of a pair are two machines, and the one that commits
+        does not pay for the ears of the other. While this lasts nothing may happen here that the daemon has to know."""
+        with sockets_of(self.process().pid) as sockets:
+            heard = [(each, group) for each in sockets for group in (CONNTRACK_NEW, CONNTRACK_UPDATE)
+                     if int.from_bytes(each.getsockopt(SOL_NETLINK, LIST_MEMBERSHIPS, 4), "little") >> (group - 1) & 1]
+            for each, group in heard:
+                each.setsockopt(SOL_NETLINK, DROP_MEMBERSHIP, group)
+            try:
+                yield
+            finally:
+                for each, group in heard:
+                    each.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, group)
 
     def cpu(self):
         """Seconds that the process has had of the processors, to the nanosecond."""
@@ -142,13 +187,15 @@ class OurPair:
 
     def hand_over(self, count):
         """R2 is the master after this, R1 its backup that knows everything. Returns the seconds of R2's commit."""
-        took = self.second.take_over()
+        with self.first.unheard():
+            took = self.second.take_over()
         self.first.step_down(self.second)
         self.wait_held(self.first, count)
         return took
 
     def hand_back(self, count):
-        took = self.first.take_over()
+        with self.second.unheard():
+            took = self.first.take_over()
         self.second.step_down(self.first)
         self.wait_held(self.second, count)
         return took
@@ -224,7 +271,8 @@ class TheirPair:
         self.second.command("-n")
 
     def hand_over(self, count):
-        took = self.second.take_over()
+        with self.first.unheard():
+            took = self.second.take_over()
         self.second.become_primary()
         self.first.command("-n")
         self.wait_held(self.first, count)
@@ -232,7 +280,8 @@ class TheirPair:
 
     def hand_back(self, count):
         del count
-        return self.first.take_over()
+        with self.second.unheard():
+            return self.first.take_over()
 
 
 def version():

@@ -70,6 +70,7 @@ void Box::start(Daemon daemon) {
       if (!world_.options.plain) secrets.key.assign(32, std::byte{7});
       for (auto& b : secrets.random) b = static_cast<std::byte>(prng_.next());
       syncd_.emplace(config, secrets, local_now());
+      kernel.hear_packets(true);
       step(syncd::Event(syncd::LinkChanged{0, world_.connected(index, Segment::sync)}));
       own_addresses();
       step(syncd::Event(syncd::Tick{}));
@@ -361,6 +362,7 @@ void Box::perform(syncd::Action& action) {
                      step(syncd::Event(syncd::EventsSynced{request}));
                    });
                  },
+                 [&](syncd::HearPackets& a) { kernel.hear_packets(a.on); },
                  [&](syncd::FlushKernel& a) {
                    later(100us, [this, request = a.request] {
                      write_kernel();
@@ -428,10 +430,6 @@ void Box::lose_events() {
   changes_.clear();
   kernel.take_events();
   step(syncd::Event(syncd::EventsLost{}));
-}
-
-void Box::datagram(const common::Bytes& bytes, const common::IpAddress& source) {
-  step(syncd::Event(syncd::DatagramReceived{0, source, bytes}));
 }
 
 const std::optional<syncd::Status>& Box::sync_status() const {

@@ -40,7 +40,9 @@ class Box {
   void request(const std::string& verb, std::vector<std::string> arguments = {});
 
   void advert(const vrrpd::AdvertReceived& packet) { step(packet); }
-  void datagram(const common::Bytes& bytes, const common::IpAddress& source);
+  void datagram(const common::Bytes& bytes, const common::IpAddress& source) {
+    step(syncd::Event(syncd::DatagramReceived{0, source, bytes}));
+  }
   void kernel_changed();  ///< deliver what the kernel has noted
 
   bool runs(Daemon daemon) const;

@@ -11,7 +11,7 @@ using syncd::FlowKey;
 using syncd::KernelWrite;
 
 void Kernel::note(ChangeKind kind, bool own, const Flow& flow) {
-  events_.push_back({kind, own, flow});
+  if (heard_ || own || kind == ChangeKind::destroyed) events_.push_back({kind, own, flow});
 }
 
 Kernel::Entry* Kernel::find(const FlowKey& key) {

@@ -35,6 +35,8 @@ class Kernel {
   void destroy(const syncd::FlowKey& key, bool own);
   void expire(common::Time now);
   std::vector<syncd::Flow> dump(common::Time now) const;
+  /// Whether what packets do is reported; endings are in any case.
+  void hear_packets(bool on) { heard_ = on; }
   std::vector<syncd::FlowChange> take_events() { return std::exchange(events_, {}); }
   std::size_t size() const { return entries_.size(); }
   const std::map<syncd::FlowKey, Entry>& entries() const { return entries_; }
@@ -49,6 +51,7 @@ class Kernel {
   std::map<syncd::FlowKey, Entry> entries_;
   std::map<std::pair<std::uint8_t, syncd::Tuple>, syncd::FlowKey> by_reply_;
   std::vector<syncd::FlowChange> events_;
+  bool heard_ = true;
 };
 
 inline constexpr std::uint32_t kTcpEstablishedTimeout = 432000;  // nf_conntrack_tcp_timeout_established

@@ -61,9 +61,10 @@ struct FakeKernel {
   std::set<FlowKey> refuse;  ///< keys that are refused with EINVAL
   std::map<KernelWrite::Op, unsigned> writes;
   bool own_events = true;
+  bool hears_packets = true;
 
   void note(ChangeKind kind, bool own, const Flow& f) {
-    if (!own || own_events) events.push_back({kind, own, f});
+    if (own ? own_events : hears_packets || kind == ChangeKind::destroyed) events.push_back({kind, own, f});
   }
   void put(const Flow& f, Time now, bool own = false) {
     const bool had = entries.contains(f.key);
@@ -130,6 +131,7 @@ struct Box {
   common::Config config;
   std::vector<std::byte> key = std::vector<std::byte>(32, std::byte{7});
   bool usable = true;
+  bool heard_at_ready = false;              ///< its kernel reported packets when it said ready last
   std::vector<common::NotifyMessage> told;  ///< to vrrpd, without reports
   common::PeerReport report;
   std::vector<common::Reply> replies;
@@ -192,6 +194,7 @@ class Pair {
     secrets.key = box[i].key;
     for (auto& b : secrets.random) b = static_cast<std::byte>(prng.next());
     box[i].engine = std::make_unique<Engine>(box[i].config, secrets, now);
+    box[i].kernel.hears_packets = true;
     step(i, LinkChanged{0, box[i].usable});
     step(i, OwnAddresses{{ip(i == 0 ? "10.10.0.102" : "10.10.0.103"), ip(i == 0 ? "192.168.100.2" : "192.168.100.3"),
                           ip(i == 0 ? "10.10.10.2" : "10.10.10.3")}});
@@ -237,6 +240,7 @@ class Pair {
     Box& b = box[i];
     std::visit(common::Overload{
                    [&](SendNotify& a) {
+                     if (std::holds_alternative<common::Ready>(a.message)) b.heard_at_ready = b.kernel.hears_packets;
                      if (auto* r = std::get_if<common::PeerReport>(&a.message))
                        b.report = *r;
                      else
@@ -250,6 +254,7 @@ class Pair {
                        step(i, EventsSynced{r});
                      });
                    },
+                   [&](HearPackets& a) { b.kernel.hears_packets = a.on; },
                    [&](FlushKernel& a) {
                      at(now + 100us, [this, i, r = a.request] {
                        pump(i);

@@ -1,5 +1,6 @@
 """What each connection costs a standby that writes it into its kernel as it comes: `commit: continuous` beside
-conntrackd's DisableExternalCache."""
+conntrackd's DisableExternalCache. A standby of ours does not listen to its kernel's reports of new connections, but its
+master does, and on one machine the kernel then makes them for both; hence the floor is an insert that is heard."""
 from lib.netns import Namespace
 from lib.sync_pair import TABLE
 from pairs import OurPair, TheirPair, load, tracked
@@ -30,7 +31,11 @@ def floor(flows):
     namespace = Namespace("alone")
     namespace.nft(TABLE)
     namespace.sysctl("net.netfilter.nf_conntrack_events", 1)
-    return {"insert": load(namespace, "insert", flows, "--listen")["cpu"] / flows * 1e6}
+    result = {}
+    for name, options in (("heard", ["--listen"]), ("unheard", [])):
+        result[name] = load(namespace, "insert", flows, *options)["cpu"] / flows * 1e6
+        load(namespace, "delete", flows)
+    return result
 
 
 SIDES = {"ours": ours, "conntrackd": theirs, "floor": floor}
@@ -38,6 +43,8 @@ SIDES = {"ours": ours, "conntrackd": theirs, "floor": floor}
 
 def lines(results, flows):
     del flows
-    us, them, kernel = results["ours"]["receiver"], results["conntrackd"]["receiver"], results["floor"]["insert"]
-    yield Figure("CPU per event, receiver that writes its kernel", f"{us:.1f} us", f"{them:.1f} us", f"{kernel:.1f} us",
-                 f"floor + {us - kernel:.1f} us", f"<= floor + {MARGIN_US} us", us <= kernel + MARGIN_US)
+    us, them, kernel = results["ours"]["receiver"], results["conntrackd"]["receiver"], results["floor"]
+    yield Figure("CPU per event, receiver that writes its kernel", f"{us:.1f} us", f"{them:.1f} us",
+                 f"{kernel['heard']:.1f} us ({kernel['unheard']:.1f} us unheard)",
+                 f"floor + {us - kernel['heard']:.1f} us",
+                 f"<= floor + {MARGIN_US} us", us <= kernel["heard"] + MARGIN_US)
