@@ -36,6 +36,7 @@ const std::vector<Heading>& headings() {
        {"bytes_sent", "bytes_received", "duplicates", "too_early", "retransmit_timeouts", "foreign_source", "sessions",
         "peer_restarts", "unknown_blocks"},
        {"datagram", "hello_", "frame_", "io_link"}},
+      {"compared with the peer", {"verify_runs"}, {"audit_"}},
       {"everything else", {}, {""}},
   };
   return kHeadings;

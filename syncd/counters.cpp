@@ -58,6 +58,12 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Counter::count)>
     "sessions",
     "reports_expired",
     "verify_runs",
+    "audit_compared",
+    "audit_unsettled",
+    "audit_differing",
+    "audit_repaired",
+    "audit_removed",
+    "audit_sent_again",
     "unknown_blocks",
 };
 static_assert(kNames.back() == "unknown_blocks", "a name for every counter");

@@ -141,6 +141,8 @@ void Engine::State::on_frame(const Frame& frame, Time now) {
   if (frame.verify_part) verify.on_part(*frame.verify_part, frame.without_extras, now);
   if (frame.papers_ask) papers.on_ask(*frame.papers_ask);
   if (frame.papers_part) papers.on_part(*frame.papers_part, now);
+  if (frame.digests) audit.on_digests(*frame.digests, now);
+  if (frame.repair) audit.on_repair(*frame.repair);
 }
 
 void Engine::State::on_peer_state(const PeerState& state, Time now) {
@@ -290,10 +292,15 @@ void Engine::State::advance(Time now, Actions& out) {
   const bool may_sweep = observer.dumped_once() && receiver.sweeping();
   if (may_sweep && receiver.sweep()) peer.tell_now(now);
   start_dumps(now, out);
+  for (const Sender::Mark mark : sender.take_passed()) {
+    roles.on_passed(mark);
+    audit.on_passed(mark);
+  }
   roles.advance(up, now, out);
   if (offers.review(up, now)) consider_streams(now);
   verify.advance(up, now, out);
   if (verify.take_repair()) observer.want_dump(now);
+  audit.advance(up, now, out);
   inquiries.advance(out);
   papers.advance(up, now, out);
   auto report = peer.report(link.state(now), sender.backlog(), now);
@@ -304,14 +311,14 @@ void Engine::State::advance(Time now, Actions& out) {
 
 std::optional<Time> Engine::State::deadline() const {
   const bool may_sweep = observer.dumped_once() && receiver.sweeping();
-  if (observer.sweeping() || may_sweep || verify.working() || inquiries.working()) return stepped_at;
+  if (observer.sweeping() || may_sweep || verify.working() || inquiries.working() || audit.working()) return stepped_at;
   common::Deadline at = common::earliest(link.deadline(stepped_at), peer.deadline(link.established()));
   at = common::earliest(at, commit.deadline());
   if (addresses_known && dump_for == DumpFor::nobody) at = common::earliest(at, observer.deadline());
   at = common::earliest(at, roles.deadline(stepped_at));
   at = common::earliest(at, verify.deadline());
   at = common::earliest(at, papers.deadline());
-  if (link.up(stepped_at)) at = common::earliest(at, offers.deadline());
+  if (link.up(stepped_at)) at = common::earliest(at, common::earliest(offers.deadline(), audit.deadline()));
   at = common::earliest(at, receiver.deadline());
   if (link.up(stepped_at)) at = common::earliest(at, sender.deadline());
   return at;
@@ -320,10 +327,11 @@ std::optional<Time> Engine::State::deadline() const {
 // --- datagrams
 // --------------------------------------------------------------------------------------------------------
 
-/// State, acknowledgements, and what verify and the papers have to say.
+/// State, acknowledgements, and what verify, the papers and the audit have to say.
 bool Engine::State::compose_control(Time now) {
   const bool tell = peer.tell_due(now), part = verify.has_to_say(now), paper = papers.has_to_say(now);
-  if (!tell && !part && !paper && !receiver.ack_due(now)) return false;
+  const bool digests = link.up(now) && audit.has_to_say();
+  if (!tell && !part && !paper && !digests && !receiver.ack_due(now)) return false;
   FrameWriter frame(payload, names());
   if (receiver.ack_wanted()) frame.ack(receiver.take_ack());
   if (tell) {
@@ -337,6 +345,8 @@ bool Engine::State::compose_control(Time now) {
   } else if (paper) {
     if (const auto ask = papers.poll_ask(now)) frame.papers_ask(*ask);
     if (const auto some = papers.poll_part()) frame.papers_part(*some);
+  } else if (digests) {
+    audit.say(frame);
   }
   return true;
 }

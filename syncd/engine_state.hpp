@@ -1,5 +1,6 @@
 #pragma once
 // The parts of the engine and how they hang together. Rules live in the parts; here is routing only.
+#include "syncd/audit.hpp"
 #include "syncd/commit.hpp"
 #include "syncd/engine.hpp"
 #include "syncd/inquiry.hpp"
@@ -30,6 +31,7 @@ struct Engine::State {
         offers(store, sender, peer),
         roles({store, sender, receiver, commit, observer, peer}),
         verify(store, ownership, config),
+        audit({store, sender, receiver, commit, peer}),
         inquiries(store),
         papers(config) {
     configure();
@@ -68,6 +70,7 @@ struct Engine::State {
   Offers offers;
   Roles roles;
   Verify verify;
+  Audit audit;
   Inquiries inquiries;
   Papers papers;
 

@@ -16,6 +16,18 @@ bool fits(const TableSize& what, const TableSize& where) {
   return where.most == 0 || what.entries <= where.most;
 }
 
+/// Each router's connections are to find room on the other one.
+void compare_tables(Status& s) {
+  if (!fits(*s.table, *s.peer_table))
+    s.reasons.push_back(
+        fmt::format("the connection table of {} has room for {} entries, and there are {} here: raise {} there", s.peer,
+                    s.peer_table->most, s.table->entries, common::kConntrackMax));
+  if (!fits(*s.peer_table, *s.table))
+    s.reasons.push_back(
+        fmt::format("the connection table has room for {} entries, and there are {} on {}: raise {} here",
+                    s.table->most, s.peer_table->entries, s.peer, common::kConntrackMax));
+}
+
 }  // namespace
 
 Status Engine::State::status(Time now) const {
@@ -48,6 +60,11 @@ Status Engine::State::status(Time now) const {
     const bool master = g.role == Role::master;
     (master ? s.local_flows : s.peer_flows) += g.flows;
     if (!master) s.committed_flows += g.in_kernel;
+    if (audit.stays_different(g))
+      s.reasons.push_back(
+          fmt::format("{}: connections of {} differ here although they were fetched again: "
+                      "`natctl sync verify` names them",
+                      g.name, config.peer));
     if (g.role == Role::unknown) {
       whole = false;
       s.reasons.push_back(g.name + ": vrrpd has not said who is master");
@@ -62,16 +79,7 @@ Status Engine::State::status(Time now) const {
   if (!observer.in_step())
     s.reasons.push_back("the kernel's events and its table are being compared: some changes may not be known yet");
   if (s.config_differs) s.reasons.push_back("the configuration differs from that of " + config.peer);
-  if (s.table && s.peer_table) {
-    if (!fits(*s.table, *s.peer_table))
-      s.reasons.push_back(
-          fmt::format("the connection table of {} has room for {} entries, and there are {} here: raise {} there",
-                      config.peer, s.peer_table->most, s.table->entries, common::kConntrackMax));
-    if (!fits(*s.peer_table, *s.table))
-      s.reasons.push_back(
-          fmt::format("the connection table has room for {} entries, and there are {} on {}: raise {} here",
-                      s.table->most, s.peer_table->entries, config.peer, common::kConntrackMax));
-  }
+  if (s.table && s.peer_table) compare_tables(s);
   s.state = !up ? SyncState::disconnected : whole && observer.in_step() ? SyncState::synced : SyncState::syncing;
   return s;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "syncd/audit_blocks.hpp"
 #include "syncd/older_record.hpp"
 #include "syncd/session.hpp"
 
@@ -15,11 +16,13 @@ using common::ByteWriter;
 constexpr unsigned kFlagAck = 0x10, kFlagData = 0x20;
 constexpr std::uint8_t kBlockState = 1, kBlockFlows = 2, kBlockVerifyAsk = 3, kBlockVerifyPart = 4;
 constexpr std::uint8_t kBlockPapersAsk = 5, kBlockPapersPart = 6;
+constexpr std::uint8_t kBlockDigests = 7, kBlockRepair = 8;
 
 constexpr std::size_t kLongestTableSize = 3 * 10;  // three numbers of 64 bits
 constexpr unsigned kGroupStreams = 0x01, kGroupAllSent = 0x02, kGroupDrained = 0x04, kGroupReport = 0x08;
 constexpr unsigned kGroupLegacy = 0x10, kGroupRemainder = 0x20, kGroupHolds = 0x40, kGroupLacking = 0x80;
 constexpr unsigned kGroupHoldsStreamed = 0x100;  ///< the term of `holds` is that of the stream
+constexpr unsigned kGroupCompares = 0x200;       ///< of older peers never set: they take no digests
 constexpr unsigned kReportComplete = 0x01, kReportHeld = 0x02, kReportOperator = 0x04;
 constexpr unsigned kReportSameTerm = 0x08;  ///< as `holds`
 
@@ -111,6 +114,7 @@ std::optional<GroupState> read_group(ByteReader& r, const Names& names) {
   g.all_sent = (flags & kGroupAllSent) != 0;
   g.drained = (flags & kGroupDrained) != 0;
   g.lacking = (flags & kGroupLacking) != 0;
+  g.compares = (flags & kGroupCompares) != 0;
   if (flags & kGroupReport) {
     g.report = read_report(r, names, g.holds);
     if (!g.report) return std::nullopt;
@@ -204,6 +208,18 @@ std::expected<void, FrameError> read_block(std::uint8_t type, ByteView body, con
       if (type == kBlockVerifyPart) frame.verify_part->bytes = today(part->bytes, names, frame);
       return {};
     }
+    case kBlockDigests: {
+      const auto digests = read_digests(body);
+      if (!digests) return std::unexpected(digests.error());
+      frame.digests = *digests;
+      return {};
+    }
+    case kBlockRepair: {
+      const auto repair = read_repair(body);
+      if (!repair) return std::unexpected(repair.error());
+      frame.repair = *repair;
+      return {};
+    }
   }
   ++frame.unknown_blocks;  // of a newer peer: it knows that we may not know it
   return {};
@@ -225,6 +241,8 @@ std::string_view to_string(FrameError error) {
       return "frame_flows_form";
     case FrameError::verify_form:
       return "frame_verify_form";
+    case FrameError::audit_form:
+      return "frame_audit_form";
   }
   return "";
 }
@@ -310,7 +328,7 @@ namespace {
 
 unsigned flags_of(const GroupState& g) {
   unsigned flags = (g.all_sent ? kGroupAllSent : 0) | (g.drained ? kGroupDrained : 0) | (g.report ? kGroupReport : 0) |
-                   (g.lacking ? kGroupLacking : 0);
+                   (g.lacking ? kGroupLacking : 0) | (g.compares ? kGroupCompares : 0);
   if (g.holds.valid()) flags |= g.epoch != 0 && g.holds == g.term ? kGroupHoldsStreamed : kGroupHolds;
   if (g.epoch == 0) return flags;
   flags |= kGroupStreams;
@@ -414,6 +432,18 @@ void FrameWriter::papers_ask(const PartAsk& question) {
 
 void FrameWriter::papers_part(const Part& some) {
   part(kBlockPapersPart, some);
+}
+
+void FrameWriter::digests(const DigestBlock& digests) {
+  begin_block(kBlockDigests);
+  append(digests, out_);
+  end_block();
+}
+
+void FrameWriter::repair(const RepairBlock& repair) {
+  begin_block(kBlockRepair);
+  append(repair, out_);
+  end_block();
 }
 
 void FrameWriter::begin_flows(std::uint32_t epoch) {

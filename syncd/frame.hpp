@@ -17,6 +17,7 @@
 
 #include "common/bytes.hpp"
 #include "common/notify.hpp"
+#include "syncd/digest.hpp"
 #include "syncd/protocol.hpp"
 #include "syncd/record.hpp"
 
@@ -35,8 +36,9 @@ enum class FrameError : std::uint8_t {
   state_form,   ///< too many groups, or a value out of its enumeration
   flows_form,   ///< a block of flows without sequence or epoch
   verify_form,  ///< a part, or a question for one, of whatever it may be
+  audit_form,   ///< digests or sets of buckets that are none
 };
-inline constexpr std::size_t kFrameErrors = 6;
+inline constexpr std::size_t kFrameErrors = 7;
 std::string_view to_string(FrameError error);
 
 /// Everything up to `base` is here or given up by the sender; `beyond` bit i: base + 1 + i is here too.
@@ -68,6 +70,7 @@ struct GroupState {
   /// go of is not followed again, so the sender begins another one.
   std::uint32_t released = 0;
   common::Term holds;                         ///< the term whose connections are here to the last one; none: not valid
+  bool compares = false;                      ///< as receiver: the replica is whole, digests of it are welcome
   bool lacking = false;                       ///< as master: this mastership began without what the one before it had
   std::optional<common::GroupReport> report;  ///< vrrpd's statement; `report->group` stays empty on the link
   bool operator==(const GroupState&) const = default;
@@ -104,6 +107,25 @@ struct Part {
   common::ByteView bytes;
 };
 
+/// Digests of buckets at one time (audit.hpp). Every bucket of which the sender knows that all was acknowledged is in
+/// here; `sequence` is that of the last datagram which may have changed one of them.
+struct DigestBlock {
+  std::uint32_t epoch = 0;
+  std::uint64_t sequence = 0;
+  std::size_t first = 0;  ///< bucket; a multiple of kBucketsAtOnce
+  std::bitset<kBucketsAtOnce> settled;
+  std::array<std::uint64_t, kBucketsAtOnce> sums{};  ///< 0 where not settled
+  bool operator==(const DigestBlock&) const = default;
+};
+/// A word about buckets: they differ, send them again; or they have been sent again, all with this sequence or a later
+/// one, so that what the receiver has from earlier is no flow of the sender's.
+struct RepairBlock {
+  std::uint32_t epoch = 0;
+  std::uint64_t from = 0;  ///< 0: a request
+  BucketSet buckets;
+  bool operator==(const RepairBlock&) const = default;
+};
+
 struct FlowsBlock {
   std::uint32_t epoch = 0;
   common::ByteView records;
@@ -119,6 +141,8 @@ struct Frame {
   std::optional<PeerState> state;
   std::optional<PartAsk> verify_ask, papers_ask;
   std::optional<Part> verify_part, papers_part;
+  std::optional<DigestBlock> digests;
+  std::optional<RepairBlock> repair;
   unsigned unknown_blocks = 0;
   std::vector<common::Bytes> translated;      ///< records of an older peer in today's form: the blocks view these
   std::optional<RecordError> untranslatable;  ///< where one of them ends early
@@ -152,6 +176,8 @@ class FrameWriter {
   void verify_part(const Part& part);
   void papers_ask(const PartAsk& ask);
   void papers_part(const Part& part);
+  void digests(const DigestBlock& digests);
+  void repair(const RepairBlock& repair);
   /// Records are appended between begin and end.
   void begin_flows(std::uint32_t epoch);
   void record(common::ByteView record, bool gone);

@@ -9,6 +9,7 @@
 #include "common/config.hpp"
 #include "common/term.hpp"
 #include "common/time.hpp"
+#include "syncd/digest.hpp"
 #include "syncd/frame.hpp"
 #include "syncd/table.hpp"
 
@@ -45,6 +46,7 @@ struct Group {
   std::uint64_t made_apart = 0, served_apart = 0;
   std::uint64_t flows = 0;      ///< entries that are not gone
   std::uint64_t in_kernel = 0;  ///< of these, as far as we know
+  Buckets buckets;              ///< of these
 
   /// Ours to the peer.
   struct Stream {

@@ -154,7 +154,7 @@ void Observer::on_live_unknown(const Flow& flow, std::uint32_t hash, bool from_d
   Record record;
   encode(flow, nullptr, record);
   if (from_dump) set_timeout(record, guide_.full(flow));
-  const Slot slot = store_.add(record.view(), hash, *owner);
+  const Slot slot = store_.add(record, hash, *owner);
   if (slot == kNoSlot) return;
   Entry& e = store_[slot];
   note_kernel(e, flow, UINT32_MAX, now);
@@ -185,7 +185,7 @@ void Observer::on_live_own(Slot slot, const Flow& flow, bool from_dump, Time now
   // The kernel's word is the truth now, so a write that waits would only be behind it.
   store_.unqueue_write(slot);
   if (was_gone) {
-    store_.revive(slot, record.view());
+    store_.revive(slot, record);
     store_.set_unshared(e, true);
   }
   e.clear(entry::found | entry::adopted | entry::behind | entry::rebind | entry::retime | entry::refused |
@@ -198,7 +198,7 @@ void Observer::on_live_own(Slot slot, const Flow& flow, bool from_dump, Time now
     return;
   else
     set_timeout(record, guide_.full(flow));
-  store_.table.set_record(slot, record.view());
+  store_.set_record(slot, record);
   if (same) return;
   if (from_dump) ++store_.counters[Counter::reconciled_missing];
   sender_.changed(slot, now);
@@ -220,7 +220,7 @@ void Observer::on_live_copy(Slot slot, const Flow& flow, bool from_dump, Time no
   if (e.is(entry::found) || orphaned) {
     if (from_dump) return;
     encode(completed(flow, old), nullptr, record);
-    return store_.table.set_record(slot, record.view());
+    return store_.set_record(slot, record);
   }
   if (!same_binding(old, *old_layout, record.view(), *layout)) {
     e.set(entry::rebind);
@@ -253,7 +253,7 @@ void Observer::on_detailed(const Flow& flow, Time now) {
   encode(known, nullptr, record);
   const bool same = layout && std::ranges::equal(old.first(layout->state_end), record.view().first(record.state_end));
   if (same) return;
-  store_.table.set_record(slot, record.view());
+  store_.set_record(slot, record);
   sender_.changed(slot, now);
 }
 

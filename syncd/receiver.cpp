@@ -23,6 +23,10 @@ void copy_record(ByteView bytes, const RecordLayout& layout, Record& out) {
   out.size = layout.size;
 }
 
+std::string key_text(const Record& record) {
+  return {reinterpret_cast<const char*>(record.bytes.data()), record.key_end};
+}
+
 }  // namespace
 
 void Receiver::reset() {
@@ -46,6 +50,7 @@ void Receiver::reset() {
 void Receiver::stop_following(Group& group) {
   group.replica.epoch = 0;
   group.replica.sweeping = false;
+  forget_kept_out(store_.groups.index(group));
 }
 
 /// Only of one who holds what we do not. A master's word counts unless we know of a newer term; what nobody is master
@@ -103,6 +108,8 @@ bool Receiver::consider(Group& group, const GroupState& said) {
   if (said.epoch <= replica.highest) return adoption_changed;
   replica = {
       .epoch = said.epoch, .highest = said.epoch, .term = said.term, .complete = false, .sweeping = false, .cursor = 0};
+  group.buckets.restart_clock();
+  forget_kept_out(store_.groups.index(group));
   group.held = {};
   // Of the last master itself the peer's legacy is only a part: it is added, and what it does not name stays.
   group.inherited = group.inherited && said.kind == StreamKind::legacy;
@@ -193,6 +200,7 @@ Ack Receiver::take_ack() {
 
 void Receiver::apply(Group& group, ByteView records, std::uint64_t sequence, Time now, bool adopting) {
   const std::size_t index = store_.groups.index(group);
+  if (!adopting) group.buckets.advance_clock(sequence);
   struct Found {
     ByteView bytes;
     RecordLayout layout;
@@ -231,7 +239,7 @@ void Receiver::apply(Group& group, ByteView records, std::uint64_t sequence, Tim
 void Receiver::adopt(std::size_t group, const Record& record, Time now) {
   const std::uint32_t hash = store_.table.hash(record.key());
   if (store_.table.find(record.key(), hash) != kNoSlot || ownership_.stays_here(decode(record.view()))) return;
-  const Slot slot = store_.add(record.view(), hash, group);
+  const Slot slot = store_.add(record, hash, group);
   if (slot == kNoSlot) return;
   store_[slot].set(entry::adopted);
   ++store_.counters[Counter::adopted];
@@ -248,7 +256,7 @@ bool Receiver::admit(Slot slot, std::size_t group, std::uint64_t sequence) {
       return false;
     }
     store_.unqueue(slot);
-    store_.move_to_group(e, group);
+    store_.move_to_group(slot, group);
   }
   if (e.generation == store_.groups[group].generation && e.version > sequence) {
     ++store_.counters[Counter::older_version];
@@ -273,8 +281,9 @@ void Receiver::apply_gone(std::size_t group, const Record& record, std::uint64_t
   const std::uint32_t hash = store_.table.hash(record.key());
   Slot slot = store_.table.find(record.key(), hash);
   if (slot == kNoSlot) {
+    if (!kept_out_.empty() && kept_out_.erase(key_text(record)) > 0) store_.groups[group].buckets.add(record.key(), 0);
     if (!may_be_overtaken(sequence)) return;
-    slot = store_.add(record.key(), hash, group);
+    slot = store_.add(record, hash, group);
     if (slot == kNoSlot) return;
   }
   if (!admit(slot, group, sequence)) return;
@@ -288,9 +297,10 @@ void Receiver::apply_live(std::size_t group, const Record& record, std::uint64_t
   if (slot == kNoSlot) {
     if (ownership_.stays_here(decode(record.view()))) {
       ++store_.counters[Counter::own_address_flows];
-      return;
+      return keep_out(group, record, sequence);
     }
-    const Slot added = store_.add(record.view(), hash, group);
+    if (!kept_out_.empty()) kept_out_.erase(key_text(record));
+    const Slot added = store_.add(record, hash, group);
     if (added == kNoSlot) return;
     store_[added].version = sequence;
     store_[added].generation = store_.groups[group].generation;
@@ -299,7 +309,7 @@ void Receiver::apply_live(std::size_t group, const Record& record, std::uint64_t
   if (!admit(slot, group, sequence)) return;
   store_.unqueue(slot);
   if (store_[slot].is(entry::gone)) {
-    store_.revive(slot, record.view());
+    store_.revive(slot, record);
     return commit_.stored(slot, Commit::Difference::state, now);
   }
   const ByteView old = store_.table.record(slot);
@@ -309,8 +319,40 @@ void Receiver::apply_live(std::size_t group, const Record& record, std::uint64_t
     const bool same = std::ranges::equal(old.first(old_layout->state_end), record.view().first(layout->state_end));
     difference = same ? Commit::Difference::none : Commit::Difference::state;
   }
-  store_.table.set_record(slot, record.view());
+  store_.set_record(slot, record);
   commit_.stored(slot, difference, now);
+}
+
+// --- flows that are not taken in
+// -----------------------------------------------------------------------------------------
+
+/// The master sends it, for it cannot know our addresses, and has it in its digests.
+void Receiver::keep_out(std::size_t group, const Record& record, std::uint64_t sequence) {
+  std::string key = key_text(record);
+  const auto known = kept_out_.find(key);
+  if (known == kept_out_.end() ? kept_out_.size() >= kMaxKeptOut : known->second.version > sequence) return;
+  store_.groups[group].buckets.add(record.key(), 0);  // it has changed now
+  kept_out_[std::move(key)] = {group, bucket_of(record.key()), digest_of(record.view().first(record.state_end)),
+                               sequence};
+}
+
+std::array<std::uint64_t, kBucketsAtOnce> Receiver::kept_out(std::size_t group, std::size_t first) const {
+  std::array<std::uint64_t, kBucketsAtOnce> sums{};
+  for (const auto& [key, flow] : kept_out_)
+    if (flow.group == group && flow.bucket >= first && flow.bucket < first + sums.size())
+      sums[flow.bucket - first] += flow.digest;
+  return sums;
+}
+
+void Receiver::forget_kept_out(std::size_t group, const BucketSet& buckets, std::uint64_t before) {
+  for (auto it = kept_out_.begin(); it != kept_out_.end();) {
+    const KeptOut& flow = it->second;
+    it = flow.group == group && flow.version < before && buckets.test(flow.bucket) ? kept_out_.erase(it) : ++it;
+  }
+}
+
+void Receiver::forget_kept_out(std::size_t group) {
+  forget_kept_out(group, ~BucketSet(), UINT64_MAX);
 }
 
 // --- sweeping

@@ -8,7 +8,11 @@
 //
 // A remainder is the other way round: the peer has lost, or left, the mastership, and offers what we may never have
 // heard of. What we know already stays as we know it; the rest becomes ours.
+#include <tsl/robin_map.h>
+
+#include <array>
 #include <bitset>
+#include <string>
 
 #include "common/time.hpp"
 #include "syncd/commit.hpp"
@@ -24,6 +28,9 @@ inline constexpr unsigned kAckEvery = 16;
 inline constexpr common::Duration kAckDelay = std::chrono::milliseconds(2);
 /// Entries per step of a sweep: below a millisecond.
 inline constexpr std::size_t kSweepSlice = 16384;
+
+/// Flows of the peer with an address of this router: mostly the router's own, as a host behind the other one.
+inline constexpr std::size_t kMaxKeptOut = 4096;
 
 class Receiver {
  public:
@@ -48,6 +55,11 @@ class Receiver {
   bool sweeping() const;
   common::Deadline deadline() const { return ack_at_; }
 
+  /// What flows that were not taken in, rightly, would add to the digests of buckets from `first` on.
+  std::array<std::uint64_t, kBucketsAtOnce> kept_out(std::size_t group, std::size_t first) const;
+  /// The peer has named all of these buckets since that sequence.
+  void forget_kept_out(std::size_t group, const BucketSet& buckets, std::uint64_t before);
+
  private:
   bool consider_remainder(Group& group, const GroupState& said);
   bool may_follow(const Group& group, const GroupState& said);
@@ -57,10 +69,18 @@ class Receiver {
   void apply_live(std::size_t group, const Record& record, std::uint64_t sequence, common::Time now);
   void apply_gone(std::size_t group, const Record& record, std::uint64_t sequence);
   bool admit(Slot slot, std::size_t group, std::uint64_t sequence);
+  void keep_out(std::size_t group, const Record& record, std::uint64_t sequence);
+  void forget_kept_out(std::size_t group);
   void bury(Slot slot, std::uint64_t sequence);
   void advance();
   void skip_to(std::uint64_t base);
   bool may_be_overtaken(std::uint64_t sequence) const { return sequence > base_ + 1; }
+
+  struct KeptOut {
+    std::size_t group = 0, bucket = 0;
+    std::uint32_t digest = 0;
+    std::uint64_t version = 0;
+  };
 
   Store& store_;
   Sender& sender_;
@@ -69,6 +89,7 @@ class Receiver {
   bool begun_ = false;
   std::uint64_t base_ = 0;  ///< everything up to here has come, or is disowned by the sender
   std::bitset<kAckBits> beyond_;
+  tsl::robin_map<std::string, KeptOut> kept_out_;  ///< by key
   unsigned unacknowledged_ = 0;
   common::Deadline ack_at_;
 };

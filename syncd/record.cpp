@@ -336,6 +336,10 @@ std::expected<RecordLayout, RecordError> inspect(ByteView data) {
   return l;
 }
 
+ByteView key_of(ByteView record) {
+  return record.first(key_layout(byte_at(record, 0)).end);
+}
+
 FlowKey decode_key(ByteView record) {
   return key_from(record, key_layout(byte_at(record, 0)));
 }

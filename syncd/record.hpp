@@ -99,6 +99,8 @@ std::expected<RecordLayout, RecordError> inspect(common::ByteView data);
 /// Of a record that inspect() or encode() has made sure of. Status holds the replicated bits.
 Flow decode(common::ByteView record);
 FlowKey decode_key(common::ByteView record);
+/// The key's bytes.
+common::ByteView key_of(common::ByteView record);
 /// The flow that announced this one.
 std::optional<FlowKey> master_of(common::ByteView record);
 /// The flow of a report, with what the report leaves out taken from what is known.

@@ -263,6 +263,11 @@ void Roles::finish_drain(std::size_t at, bool confirmed, std::string detail, Tim
   out.push_back(SendNotify{common::Drained{group.name, draining.term, confirmed, std::move(detail)}});
 }
 
+void Roles::on_passed(Sender::Mark mark) {
+  for (Draining& draining : drains_)
+    if (draining.mark == mark) draining.passed = true;
+}
+
 void Roles::advance(bool link_up, Time now, Actions& out) {
   review_rivals(link_up, now);
   for (Draining& draining : drains_) {
@@ -271,9 +276,6 @@ void Roles::advance(bool link_up, Time now, Actions& out) {
     draining.request = ++last_request_;
     out.push_back(SyncEvents{draining.request});
   }
-  for (const Sender::Mark mark : parts_.sender.take_passed())
-    for (Draining& draining : drains_)
-      if (draining.mark == mark) draining.passed = true;
   for (std::size_t i = drains_.size(); i-- > 0;) review_drain(i, link_up, now, out);
   resume_mastership(now);
   for (Takeover& takeover : takeovers_)

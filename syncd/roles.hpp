@@ -42,6 +42,8 @@ class Roles {
   void on_message(const common::NotifyMessage& message, bool link_up, common::Time now, Actions& out);
   void on_synced(std::uint64_t request, bool link_up, common::Time now, Actions& out);
   void on_flushed(std::uint64_t request, Actions& out);
+  /// What the sender was to tell of is acknowledged.
+  void on_passed(Sender::Mark mark);
   /// After anything that may let a takeover or a drain go on.
   void advance(bool link_up, common::Time now, Actions& out);
   common::Deadline deadline(common::Time now) const;

@@ -43,6 +43,12 @@ void Sender::ended(Slot slot, Time now) {
   note_waiting(now);
 }
 
+void Sender::again(Slot slot, Time now) {
+  if (!may_send(store_.group_of(store_[slot]))) return;
+  store_.enqueue(slot, Queue::changes);
+  note_waiting(now);
+}
+
 void Sender::note_waiting(Time now) {
   if (!waiting_since_) waiting_since_ = now;
 }
@@ -59,6 +65,7 @@ void Sender::begin_stream(Group& group, StreamKind kind, bool everything) {
   group.stream.epoch = ++last_epoch_;
   group.stream.kind = kind;
   group.stream.everything = everything;
+  if (kind == StreamKind::mastership) group.buckets.restart_clock();
 }
 
 void Sender::end_stream(Group& group) {
@@ -372,7 +379,8 @@ std::uint64_t Sender::backlog() const {
   for (const Group& g : store_.groups)
     if (g.role == Role::master && g.stream.epoch != 0 && (!g.stream.followed || g.stream.walking))
       walking += g.flows - std::min(g.flows, g.stream.sent);
-  return unresolved_ + store_.changes.size + store_.endings.size + walking;
+  const auto places = std::ranges::count_if(marks_, [](const Marked& m) { return m.sentinel != kNoSlot; });
+  return unresolved_ + store_.changes.size + store_.endings.size - static_cast<std::uint64_t>(places) + walking;
 }
 
 Duration Sender::lag(Time now) const {

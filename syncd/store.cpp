@@ -2,8 +2,20 @@
 
 namespace syncd {
 
-Slot Store::add(common::ByteView record, std::uint32_t hash, std::size_t group) {
-  const Slot slot = table.insert(record, hash);
+/// Its part of the digest of its bucket.
+void Store::count_in(Slot slot, const Record& record) {
+  Entry& e = table[slot];
+  e.digest = digest_of(record.view().first(record.state_end));
+  group_of(e).buckets.add(record.key(), e.digest);
+}
+
+void Store::count_out(Slot slot) {
+  Entry& e = table[slot];
+  group_of(e).buckets.remove(key_of(table.record(slot)), e.digest);
+}
+
+Slot Store::add(const Record& record, std::uint32_t hash, std::size_t group) {
+  const Slot slot = table.insert(record.view(), hash);
   if (slot == kNoSlot) {
     ++counters[Counter::table_full];
     return slot;
@@ -13,7 +25,18 @@ Slot Store::add(common::ByteView record, std::uint32_t hash, std::size_t group) 
   e.generation = static_cast<std::uint16_t>(groups[group].generation - 1);  // nobody has told it to anybody
   e.seen = dump_number;
   ++groups[group].flows;
+  count_in(slot, record);
   return slot;
+}
+
+void Store::set_record(Slot slot, const Record& record) {
+  Entry& e = table[slot];
+  const std::uint32_t digest = digest_of(record.view().first(record.state_end));
+  if (!e.is(entry::gone) && digest != e.digest) {
+    count_out(slot);
+    count_in(slot, record);
+  }
+  table.set_record(slot, record.view());
 }
 
 void Store::end(Slot slot) {
@@ -26,16 +49,18 @@ void Store::end(Slot slot) {
   e.set(entry::gone);
   e.clear(entry::adopted | entry::behind | entry::rebind | entry::retime | entry::retried | entry::refused |
           entry::found);
+  count_out(slot);
   Record key;
   const common::ByteView record = table.record(slot);
   encode_key(decode_key(record), key);
   table.set_record(slot, key.key());
 }
 
-void Store::revive(Slot slot, common::ByteView record) {
+void Store::revive(Slot slot, const Record& record) {
   Entry& e = table[slot];
-  table.set_record(slot, record);
+  table.set_record(slot, record.view());
   e.clear(entry::gone);
+  count_in(slot, record);
   Group& g = group_of(e);
   ++g.flows;
   // A removal that is still queued becomes a replacement: the kernel has an entry of the flow's earlier life.
@@ -103,11 +128,13 @@ void Store::set_unshared(Entry& e, bool unshared) {
   group_of(e).unshared += unshared ? 1 : std::uint64_t(-1);
 }
 
-void Store::move_to_group(Entry& e, std::size_t group) {
+void Store::move_to_group(Slot slot, std::size_t group) {
+  Entry& e = table[slot];
   if (e.group == group) return;
   set_unshared(e, false);
   const bool live = !e.is(entry::gone);
   if (live) {
+    count_out(slot);
     --group_of(e).flows;
     ++groups[group].flows;
     if (e.is(entry::in_kernel)) {
@@ -117,6 +144,7 @@ void Store::move_to_group(Entry& e, std::size_t group) {
   }
   e.group = static_cast<std::uint8_t>(group);
   e.generation = static_cast<std::uint16_t>(groups[group].generation - 1);
+  if (live) groups[group].buckets.add(key_of(table.record(slot)), e.digest);
 }
 
 }  // namespace syncd

@@ -27,11 +27,13 @@ class Store {
   Entry& operator[](Slot slot) { return table[slot]; }
 
   /// kNoSlot: no room (counted).
-  Slot add(common::ByteView record, std::uint32_t hash, std::size_t group);
+  Slot add(const Record& record, std::uint32_t hash, std::size_t group);
+  /// What is known of a flow is another thing now.
+  void set_record(Slot slot, const Record& record);
   /// The flow is over: only its key stays, until release().
   void end(Slot slot);
   /// A flow with the key of one that was gone.
-  void revive(Slot slot, common::ByteView record);
+  void revive(Slot slot, const Record& record);
   /// Gives an entry that is gone back, unless a list, the link or the kernel still has to do with it.
   void release(Slot slot);
 
@@ -41,9 +43,11 @@ class Store {
   void unqueue_write(Slot slot);
   void set_in_kernel(Entry& e, bool in_kernel);
   void set_unshared(Entry& e, bool unshared);
-  void move_to_group(Entry& e, std::size_t group);
+  void move_to_group(Slot slot, std::size_t group);
 
  private:
+  void count_in(Slot slot, const Record& record);
+  void count_out(Slot slot);
   SlotList& list(Queue queue) { return queue == Queue::endings ? endings : queue == Queue::changes ? changes : graves; }
 };
 

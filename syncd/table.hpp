@@ -57,7 +57,10 @@ struct Entry {
   /// while `generation` is the group's.
   std::uint64_t version = 0;
   std::uint32_t hash = 0;
-  Slot next_free = kNoSlot;
+  union {
+    std::uint32_t digest = 0;  ///< of what its record adds to its bucket (digest.hpp)
+    Slot next_free;            ///< of an entry that is free
+  };
   Links send, kernel;
   std::uint32_t lease_until = 0;  ///< seconds of the engine's time at which the kernel's entry runs out, or is to
   std::uint16_t generation = 0;

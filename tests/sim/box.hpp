@@ -36,8 +36,9 @@ class Box {
   void resume_vrrpd();
   void reboot();
   void carrier_changed(Segment segment);
-  void lose_events();  ///< the netlink socket overran
-  void request(const std::string& verb, std::vector<std::string> arguments = {});
+  void lose_events();                                                              ///< the netlink socket overran
+  void request(const std::string& verb, std::vector<std::string> arguments = {});  ///< to vrrpd
+  void resync() { step(syncd::Event(syncd::RequestReceived{0, {.id = 1, .verb = "sync.resync", .arguments = {}}})); }
 
   void advert(const vrrpd::AdvertReceived& packet) { step(packet); }
   void datagram(const common::Bytes& bytes, const common::IpAddress& source) {

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "syncd/audit.hpp"
+#include "syncd/frame.hpp"
+#include "syncd/session.hpp"
+
 namespace sim {
 
 using namespace std::chrono_literals;
@@ -10,6 +14,8 @@ namespace {
 
 constexpr std::size_t kLinesKept = 400;
 constexpr Duration kLookEvery = 5ms;
+// A turn of the audit, the round that it begins with, the repair, and the second of rest.
+constexpr Duration kAuditHealsWithin = syncd::kAuditTurn + 3s;
 constexpr Duration kArpEvery = 1s;  // hosts probe a neighbour that does not answer after about a second
 
 std::string config_text(const Options& o) {
@@ -99,14 +105,15 @@ void World::send_advert(int from, const vrrpd::SendAdvert& advert) {
 void World::send_datagram(int from, const syncd::Datagram& datagram) {
   const int to = 1 - from;
   if (!connected(from, Segment::sync) || (!healing_ && prng.chance(options.loss))) return;
+  common::Bytes bytes = datagram.bytes;
+  if (corrupting_) damage(bytes);
   const int copies = !healing_ && prng.chance(options.duplicate) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
     const auto spread = static_cast<std::uint64_t>(options.delay_spread / 1us) + 1;
-    queue.after(options.delay_min + std::chrono::microseconds(prng.below(spread)),
-                [this, from, to, bytes = datagram.bytes] {
-                  if (!connected(to, Segment::sync)) return;
-                  box(to).datagram(bytes, common::IpAddress::v4(0x0a0a0a02u + static_cast<unsigned>(from)));
-                });
+    queue.after(options.delay_min + std::chrono::microseconds(prng.below(spread)), [this, from, to, bytes] {
+      if (!connected(to, Segment::sync)) return;
+      box(to).datagram(bytes, common::IpAddress::v4(0x0a0a0a02u + static_cast<unsigned>(from)));
+    });
   }
 }
 
@@ -322,8 +329,17 @@ std::string World::run() {
   queue.at(quiet, [this] { heal(); });
   while (!failed() && queue.step(quiet)) {
   }
-  const common::Time last = quiet + options.heal_within;
-  std::string missing = "healing has not begun";
+  if (!failed() && at_rest(options.heal_within)) check_audit();
+  if (failed() || !options.plain) return failure_;
+  corrupt();
+  at_rest(kAuditHealsWithin);
+  return failure_;
+}
+
+/// For a second on end, before so much time has passed.
+bool World::at_rest(Duration within) {
+  const common::Time last = queue.now() + within;
+  std::string missing = "nobody has looked";
   common::Time checked{};
   common::Duration calm{};
   while (!failed() && queue.step(last)) {
@@ -331,10 +347,51 @@ std::string World::run() {
     calm = missing.empty() ? calm + (queue.now() - checked) : Duration{};
     checked = queue.now();
     missing = pending();
-    if (missing.empty() && calm > 1s) return failure_;  // at rest for a second
+    if (missing.empty() && calm > 1s) return true;
   }
   if (!failed() && !missing.empty()) fail("not at rest: " + missing);
-  return failure_;
+  return !failed();
+}
+
+// --- the audit
+// -----------------------------------------------------------------------------------------------------------
+
+/// Whatever has happened, connections that are replicated by rule never look different to the audit.
+void World::check_audit() {
+  for (int b = 0; b < 2; ++b) {
+    const std::uint64_t differing = box(b).sync_status()->counters.at("audit_differing");
+    if (differing != 0) fail(fmt::format("R{}: {} buckets differed, and nobody had damaged any", b + 1, differing));
+  }
+  if (box(1).sync_status()->counters.at("audit_compared") == 0) fail("R2 has compared nothing");
+}
+
+/// Everything is sent once more, over a link that changes what it carries, without a key that would show it.
+void World::corrupt() {
+  note_fault("the sync link damages records");
+  corrupting_ = true;
+  box(0).resync();
+  const common::Time end = queue.now() + 300ms;
+  while (!failed() && queue.step(end)) {
+  }
+  corrupting_ = false;
+}
+
+/// What remains is a datagram that is taken in and acknowledged.
+void World::damage(common::Bytes& datagram) {
+  const auto payload = common::ByteView(datagram).subspan(syncd::kSealedHeader);
+  const auto frame = syncd::decode_frame(payload, {"R1", "R2"});
+  if (!frame) return;
+  if (frame->repair) corrupting_ = false;  // or what is repaired would have to be found out first
+  for (const syncd::FlowsBlock& block : frame->flows) {
+    if (block.records.empty()) continue;
+    const auto records = static_cast<std::size_t>(block.records.data() - datagram.data());
+    constexpr std::size_t kTypeBefore = 7;  // type, length and epoch stand before the records
+    constexpr std::byte kUnknownType{0x7f};
+    if (prng.chance(0.5))
+      datagram[records - kTypeBefore] = kUnknownType;
+    else
+      datagram[records + prng.below(block.records.size())] ^= static_cast<std::byte>(1u << prng.below(8));
+  }
 }
 
 }  // namespace sim

@@ -78,6 +78,10 @@ class World {
   void refresh_arp();
   void note_fault(const std::string& what);
   std::string pending();
+  bool at_rest(Duration within);
+  void corrupt();
+  void damage(common::Bytes& datagram);
+  void check_audit();
 
   std::array<common::Config, 2> configs_;
   std::array<std::array<Port, 3>, 2> ports_{};
@@ -87,6 +91,7 @@ class World {
   Checkers checkers_;
   Story story_;
   bool healing_ = false;
+  bool corrupting_ = false;
   std::string failure_;
   std::deque<std::string> lines_;
 };

@@ -103,6 +103,9 @@ TEST_CASE("frames: a row for every error") {
       {FrameError::flows_form, raw({0, 2, 0, 4, 0, 0, 0, 1})},
       {FrameError::flows_form, raw({0x20, 5, 0, 2, 0, 2, 0, 0})},
       {FrameError::flows_form, raw({0x20, 5, 0, 2, 0, 4, 0, 0, 0, 0})},
+      {FrameError::audit_form, raw({0, 7, 0, 1, 0})},
+      {FrameError::audit_form, raw({0, 7, 0, 15, 0, 0, 0, 1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0})},  // not a first bucket
+      {FrameError::audit_form, raw({0, 8, 0, 6, 0, 0, 0, 1, 0, 0})},
       {FrameError::verify_form, raw({0, 3, 0, 1, 0})},
       {FrameError::verify_form, raw({0, 4, 0, 1, 0})},
       {FrameError::verify_form, raw({0, 4, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1})},

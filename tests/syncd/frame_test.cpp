@@ -11,6 +11,17 @@ using namespace syncd_test;
 namespace {
 
 const Names kNames{"R1", "R2"};
+const syncd::DigestBlock kDigests = [] {
+  syncd::DigestBlock block{.epoch = 5, .sequence = 300, .first = 128};
+  block.settled = 0x8000000000000005;
+  block.sums[0] = 1, block.sums[2] = UINT64_MAX, block.sums[63] = 7;
+  return block;
+}();
+const syncd::RepairBlock kRepair = [] {
+  syncd::RepairBlock block{.epoch = 6, .from = 70};
+  block.buckets.set(0), block.buckets.set(63), block.buckets.set(64), block.buckets.set(kBuckets - 1);
+  return block;
+}();
 
 syncd::GroupState some_group(common::Prng& prng) {
   const auto term = [&prng] {
@@ -29,6 +40,7 @@ syncd::GroupState some_group(common::Prng& prng) {
     g.kind = static_cast<syncd::StreamKind>(prng.below(3));
   }
   g.lacking = prng.chance(0.3);
+  g.compares = prng.chance(0.3);
   if (prng.chance(0.7)) g.holds = prng.chance(0.5) ? g.term : term();
   if (!g.holds.valid()) g.holds = {};
   if (prng.chance(0.7)) {
@@ -69,6 +81,8 @@ common::Bytes some_frame(common::Prng& prng, PeerState& state, Ack& ack) {
   w.verify_part({7, 1, 2, r.view()});
   w.papers_ask({10, 11, 12});
   w.papers_part({10, 0, 3, r.view()});
+  w.digests(kDigests);
+  w.repair(kRepair);
   return out;
 }
 
@@ -102,6 +116,8 @@ TEST_CASE("a frame says what was written into it") {
     REQUIRE(frame->state == state);
     CHECK(frame->verify_ask == PartAsk{7, 8, 9});
     CHECK(frame->papers_ask == PartAsk{10, 11, 12});
+    CHECK(frame->digests == kDigests);
+    CHECK(frame->repair == kRepair);
     REQUIRE(frame->flows.size() == 1);
     CHECK(frame->flows[0].epoch == 3);
     REQUIRE(frame->verify_part.has_value());

@@ -184,6 +184,7 @@ class Pair {
   std::vector<std::pair<int, common::Bytes>> recorded;  ///< everything sent, by sender, when recording
   bool recording = false;
   Duration dump_delay = 1ms;
+  std::function<void(int from, common::Bytes&)> damage;  ///< done to each datagram on its way
 
   explicit Pair(common::CommitPolicy policy = common::CommitPolicy::continuous, std::uint64_t seed = 1) : prng(seed) {
     for (int i : {0, 1}) box[i].config = pair_config(i, policy);
@@ -309,7 +310,8 @@ class Pair {
     arm(i);
   }
 
-  void send(int i, const common::Bytes& data) {
+  void send(int i, common::Bytes data) {
+    if (damage) damage(i, data);
     ++datagrams;
     bytes += data.size();
     if (recording) recorded.emplace_back(i, data);

@@ -16,11 +16,13 @@ HELD_S = 0.003
 
 class BadCable:
     """Between eth1 of both routers of a SyncPair. `loss`, `duplicate` and `reorder` are shares of the frames, `delay`
-    is seconds that each takes, `cut` lets nothing pass."""
+    is seconds that each takes, `cut` lets nothing pass. `damage`, if set, is given each frame and returns what it makes
+    of it."""
 
     def __init__(self, pair, seed=1):
         self.loss = self.duplicate = self.reorder = self.delay = 0.0
         self.cut = False
+        self.damage = None
         self.counts = {"passed": 0, "lost": 0, "doubled": 0, "overtaken": 0}
         self._random = random.Random(seed)
         self._late = []  # (when, number, socket, frame)
@@ -60,6 +62,8 @@ class BadCable:
         if self.cut or self._random.random() < self.loss:
             self.counts["lost"] += 1
             return
+        if self.damage:
+            frame = self.damage(frame)
         copies = 1
         if self._random.random() < self.duplicate:
             copies = 2

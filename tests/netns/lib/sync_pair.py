@@ -26,7 +26,7 @@ vrrp:
         lan: {{ interface: eth2, vrid: 2, virtual_addresses: [192.168.100.1/24] }}
 sync:
   links: [ {{ interface: eth1 }} ]
-  key_file: {key_file}
+  {security}
   commit: {commit}
 nat:
   source:
@@ -182,14 +182,15 @@ def udp_entries(count):
 class SyncPair:
     """R1 is master, R2 its backup."""
 
-    def __init__(self, commit="continuous"):
+    def __init__(self, commit="continuous", secured=True):
         self.directory = os.environ.get("STEADYNAT_LOGS") or tempfile.mkdtemp(prefix="steadynat-test-")
         key_file = os.path.join(self.directory, "sync.key")
         key = run([os.path.join(binaries(), "natctl"), "keygen"]).stdout
         with os.fdopen(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
             file.write(key)
         with open(os.path.join(self.directory, "steadynat.yaml"), "w", encoding="ascii") as file:
-            file.write(CONFIG.format(key_file=key_file, commit=commit))
+            security = f"key_file: {key_file}" if secured else "security: none"
+            file.write(CONFIG.format(security=security, commit=commit))
         self.first = SyncRouter("R1", self.directory, "master")
         self.second = SyncRouter("R2", self.directory, "backup")
 
