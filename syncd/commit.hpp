@@ -61,6 +61,8 @@ class Commit {
   /// Appends up to `most` writes.
   void poll(common::Time now, std::size_t most, std::vector<KernelWrite>& out);
   bool pending() const { return !store_.writes.empty() || !walks_.empty(); }
+  /// The table is being written from its beginning, as a takeover does.
+  bool walking() const { return !walks_.empty(); }
   void refused(const KernelResult& result);
   void tick(common::Time now);
   common::Deadline deadline() const;

@@ -264,8 +264,13 @@ void Engine::State::end_meeting(Time now) {
   for (Group& group : store.groups) group.made_apart = group.served_apart = 0;
 }
 
+/// A takeover does not share the kernel with the reading of a table that it is about to write.
+bool Engine::State::may_dump() const {
+  return dump_for == DumpFor::nobody && addresses_known && !commit.walking();
+}
+
 void Engine::State::start_dumps(Time now, Actions& out) {
-  if (dump_for != DumpFor::nobody || !addresses_known) return;
+  if (!may_dump()) return;
   if (observer.dump_due(now)) {
     dump_for = DumpFor::observer;
     observer.dump_started(now);
@@ -314,7 +319,7 @@ std::optional<Time> Engine::State::deadline() const {
   if (observer.sweeping() || may_sweep || verify.working() || inquiries.working() || audit.working()) return stepped_at;
   common::Deadline at = common::earliest(link.deadline(stepped_at), peer.deadline(link.established()));
   at = common::earliest(at, commit.deadline());
-  if (addresses_known && dump_for == DumpFor::nobody) at = common::earliest(at, observer.deadline());
+  if (may_dump()) at = common::earliest(at, observer.deadline());
   at = common::earliest(at, roles.deadline(stepped_at));
   at = common::earliest(at, verify.deadline());
   at = common::earliest(at, papers.deadline());

@@ -49,6 +49,7 @@ struct Engine::State {
   void advance(Time now, Actions& out);
   void advance_link(Time now, Actions& out);
   void end_meeting(common::Time now);
+  bool may_dump() const;
   void start_dumps(Time now, Actions& out);
   bool compose_control(Time now);
   bool compose_data(Time now);

@@ -84,6 +84,24 @@ TEST_CASE("the kernel reports packets to a master; to a standby no more than it 
   CHECK(p.box[1].kernel.hears_packets);
 }
 
+TEST_CASE("a takeover that takes long is not shared with the reading of the kernel's table, which follows it") {
+  Pair p(CommitPolicy::on_takeover);
+  p.start_both();
+  for (unsigned n = 0; n < 100; ++n) p.box[0].kernel.put(flow(n), p.now);
+  p.run(100ms);
+  p.kill(0);
+  const auto before = p.counter(1, "dumps");
+  p.box[1].takes_no_writes = true;
+  p.entered(1, common::GroupState::master, {2, "R2"});
+  p.run(10s);
+  CHECK(p.box[1].kernel.entries.empty());
+  CHECK(p.counter(1, "dumps") == before);
+  p.box[1].takes_no_writes = false;
+  p.run(1s);
+  CHECK(p.box[1].kernel.entries.size() == 100);
+  CHECK(p.counter(1, "dumps") == before + 1);
+}
+
 TEST_CASE("a planned switchover: drained, handed over, and back") {
   Pair p;
   p.start_both();
