@@ -35,10 +35,13 @@ def theirs(flows):
 
 def floor(flows):
     """The same messages in batches of 64, made in advance; without a listener in the same namespace, as ours listens
-    only when the commit is done, and with one. The middle one of three."""
+    only when the commit is done, and with one. The middle one of three. The kernel's chains hold the entries of all
+    namespaces: as many as the pair's other router has stand beside."""
     result = {}
-    namespace = Namespace("alone")
-    namespace.nft(TABLE)
+    beside, namespace = Namespace("beside"), Namespace("alone")
+    for each in (beside, namespace):
+        each.nft(TABLE)
+    load(beside, "insert", flows)
     namespace.sysctl("net.netfilter.nf_conntrack_events", 1)
     for name, options in (("listening", ["--listen"]), ("silent", [])):
         for what in ("insert", "update"):
