@@ -47,7 +47,7 @@ def through(*parts):
 def cases(soak, quick):
     yield "power_cut_and_reboot", lambda: through(power_cut, reboot), LIMIT
     yield "switchover_and_upgrade", lambda: through(switchover, upgrade), LIMIT
-    yield "watchdog", lambda: through(watchdog), LIMIT
+    yield "unlike_kernels_and_watchdog", lambda: through(unlike_kernels, watchdog), LIMIT
 
 
 def comes_back(pair, machine):
@@ -124,6 +124,32 @@ def upgrade(pair):
             return at
 
         pair.measure(f"vrrpd of {name} restarted", restart, abrupt=False)
+
+
+def unlike_kernels(pair):
+    """Two namespaces share a kernel, two machines do not: doctor compares theirs, without being told where to look."""
+    first, second = pair["R1"], pair["R2"]
+
+    def said():
+        return first.run("natctl doctor || true")
+
+    def sysctl(name, other):
+        here = first.run(f"sysctl -n {name}").strip()
+        return f"sysctl -qw {name}={other}", f"{name} is {here} here and {other} on R2", f"sysctl -qw {name}={here}"
+
+    loose = "net.netfilter.nf_conntrack_tcp_loose"
+    unlike = (
+        sysctl("net.netfilter.nf_conntrack_max", 70001),
+        sysctl(loose, 1 - int(first.run(f"sysctl -n {loose}"))),
+        ("modprobe nf_conntrack_ftp", "the helper for ftp is not loaded on R1", "modprobe -r nf_conntrack_ftp"),
+        ("date -s '+30 seconds'", "the clock of R2 is", "date -s '-30 seconds'"),
+    )
+    for change, finding, back in unlike:
+        pair.check(finding not in said(), f"doctor says before it is so: {finding}")
+        second.run(change)
+        wait_until(lambda words=finding: words in said(), 60, f"doctor says: {finding}", every=1)
+        second.run(back)
+        wait_until(lambda words=finding: words not in said(), 60, f"doctor says no longer: {finding}", every=1)
 
 
 def watchdog(pair):
