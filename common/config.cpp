@@ -18,8 +18,8 @@ void read_all(const Setting& tree, Draft& draft, Diagnostics& out) {
   });
   read_nodes(root, draft);
   read_vrrp(root, draft);
-  read_sync(root, draft);
   read_traffic_groups(root, draft);
+  read_sync(root, draft);
   read_nat(root, draft);
   read_firewall(root, draft);
   if (!root.has("vrrp") && !root.has("sync") && !root.has("nat") && !root.has("firewall"))

@@ -40,6 +40,8 @@ enum class PortMapping { preserve, random, fully_random };
 /// Which of several addresses a connection gets: any, by where it comes from and goes to; always the same for one
 /// host; or the one with the same host part.
 enum class AddressMapping { spread, persistent, prefix };
+/// What is translated of a connection.
+enum class Translation { any, snat, dnat, none };
 enum class FirewallAction { accept, drop, reject };
 enum class FirewallDirection { in, out, local };
 
@@ -172,12 +174,35 @@ struct SyncLink {
   IpAddress local, peer;
 };
 
+/// Connections that a filter means: every part that is given must fit.
+struct SyncMatch {
+  TrafficMatch packet;                   ///< the first one: addresses, ports and protocol, nothing else
+  AddressSet address;                    ///< of anybody who takes part: before and after translation
+  std::vector<std::uint8_t> tcp_states;  ///< as the kernel numbers them; with them only TCP fits
+  std::vector<std::uint16_t> zones;
+  struct Mark {
+    std::uint32_t value = 0, mask = 0;
+    bool operator==(const Mark&) const = default;
+  };
+  std::optional<Mark> mark;
+  std::optional<Translation> translated;
+  bool operator==(const SyncMatch&) const = default;
+};
+
+/// Which connections are replicated: those that one of `include` means, or all without it, less those of `exclude`.
+struct SyncFilter {
+  std::vector<SyncMatch> include, exclude;
+  Duration replicate_after = 0s;  ///< a connection that ends earlier is not replicated at all
+  bool operator==(const SyncFilter&) const = default;
+};
+
 struct SyncConfig {
   std::vector<std::string> groups;  ///< names; all groups by default
   std::vector<SyncLink> links;
   std::uint16_t port = 3781;
   std::string key_file;  ///< empty: security none
   CommitPolicy commit = CommitPolicy::continuous;
+  SyncFilter filter = {};
 };
 
 /// A translation of the source (in `nat.source`) or of the destination (in `nat.destination`).

@@ -58,6 +58,7 @@ inline constexpr int kLowestRule = 1, kHighestRule = 999999;
 void read_nodes(Section& root, Draft& draft);
 void read_vrrp(Section& root, Draft& draft);
 void read_sync(Section& root, Draft& draft);
+void read_sync_filter(const Reader& reader, const Draft& draft, SyncFilter& filter);
 void read_traffic_groups(Section& root, Draft& draft);
 void read_nat(Section& root, Draft& draft);
 void read_firewall(Section& root, Draft& draft);

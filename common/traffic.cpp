@@ -248,4 +248,12 @@ std::string_view tcp_flag_name(int bit) {
   return kTcpFlags[bit];
 }
 
+std::span<const std::string_view> tcp_state_names() {
+  // enum tcp_conntrack
+  static constexpr std::array<std::string_view, 10> kNames{"none",     "syn_sent",   "syn_recv", "established",
+                                                           "fin_wait", "close_wait", "last_ack", "time_wait",
+                                                           "close",    "syn_sent2"};
+  return kNames;
+}
+
 }  // namespace common

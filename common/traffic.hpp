@@ -3,6 +3,7 @@
 // what is not; a part that is empty holds for every packet.
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -99,6 +100,9 @@ bool has_ports(std::uint8_t protocol);
 /// The number of an ICMP type's name ("echo-request") in the family; none when it has none of that name.
 std::optional<std::uint8_t> icmp_type_number(Family family, std::string_view name);
 std::vector<std::string_view> icmp_type_names(Family family);
+
+/// The states of a TCP connection in the kernel, in the order of its numbers: "none", "syn_sent", "syn_recv", ...
+std::span<const std::string_view> tcp_state_names();
 
 /// Of those flags that are looked at, just these are set; bits as in the header, FIN = 1.
 struct TcpFlags {

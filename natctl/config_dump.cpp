@@ -292,6 +292,38 @@ Json group_json(const common::GroupConfig& group) {
           {"instances", std::move(instances)}};
 }
 
+std::string_view translation_word(common::Translation translation) {
+  switch (translation) {
+    case common::Translation::any:
+      return "any";
+    case common::Translation::snat:
+      return "snat";
+    case common::Translation::dnat:
+      return "dnat";
+    case common::Translation::none:
+      return "none";
+  }
+  return "";
+}
+
+Json sync_match_json(const common::SyncMatch& match) {
+  Json out = Json::object();
+  add_match(out, match.packet);
+  add_set(out, "address", match.address);
+  if (!match.tcp_states.empty())
+    out["tcp_state"] = list_of(match.tcp_states, [](auto state) { return common::tcp_state_names()[state]; });
+  if (!match.zones.empty()) out["zone"] = match.zones;
+  if (match.mark) out["mark"] = fmt::format("{:#x}/{:#x}", match.mark->value, match.mark->mask);
+  if (match.translated) out["translated"] = translation_word(*match.translated);
+  return out;
+}
+
+Json sync_filter_json(const common::SyncFilter& filter) {
+  return {{"include", list_of(filter.include, sync_match_json)},
+          {"exclude", list_of(filter.exclude, sync_match_json)},
+          {"replicate_after", common::to_string(filter.replicate_after)}};
+}
+
 Json sync_json(const common::SyncConfig& sync) {
   Json links = Json::array();
   for (const auto& link : sync.links)
@@ -302,7 +334,8 @@ Json sync_json(const common::SyncConfig& sync) {
           {"port", sync.port},
           {"security", sync.key_file.empty() ? "none" : "key"},
           {"key_file", sync.key_file},
-          {"commit", sync.commit == common::CommitPolicy::continuous ? "continuous" : "on-takeover"}};
+          {"commit", sync.commit == common::CommitPolicy::continuous ? "continuous" : "on-takeover"},
+          {"filter", sync_filter_json(sync.filter)}};
 }
 
 Json as_json(const Config& config) {

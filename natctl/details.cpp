@@ -125,6 +125,7 @@ std::string connection_list(const std::string& body) {
     const bool own = text_of(item, "owner") == "own";
     // Of our own connections all are in the kernel, or they would not be.
     const char* where = own || field(item, "in_kernel") == true ? "" : ", not in the kernel yet";
+    if (field(item, "withheld") == true) where = ", not replicated";
     out +=
         fmt::format("{}  {:<4}  {}{}\n", text_of(item, "group"), text_of(item, "owner"), text_of(item, "flow"), where);
   }

@@ -179,6 +179,8 @@ void add_syncd(Exposition& out, const Json& syncd) {
   out.gauge("sync_cache_entries", "Connections of this router (internal) and of the peer (external).",
             number_of(syncd, "local_flows"), {{"cache", "internal"}});
   out.gauge("sync_cache_entries", "", number_of(syncd, "peer_flows"), {{"cache", "external"}});
+  out.gauge("sync_withheld_connections", "Connections of this router that sync.filter keeps from the peer.",
+            number_of(syncd, "withheld_flows"));
   out.gauge("sync_committed_entries", "Of the peer's connections, those in the kernel.",
             number_of(syncd, "committed_flows"));
   out.gauge("sync_memory_bytes", "Memory of the table of connections.", number_of(syncd, "memory_bytes"));

@@ -196,11 +196,14 @@ std::string peer_text(const Json& syncd) {
 std::string sync_line(const Json& syncd) {
   const std::string peer = text_of(syncd, "peer"), state = text_of(syncd, "state");
   const char* const joined = state == "disconnected" ? " from " : " with ";
-  return fmt::format(
+  std::string lines = fmt::format(
       "sync  {}{}  lag {:.1f} ms\n"
       "      connections: {:.0f} own, {:.0f} of the peer, {:.0f} of these in the kernel\n",
       state, peer.empty() ? "" : joined + peer, number_of(syncd, "lag_ms"), number_of(syncd, "local_flows"),
       number_of(syncd, "peer_flows"), number_of(syncd, "committed_flows"));
+  if (const double withheld = number_of(syncd, "withheld_flows"); withheld > 0)
+    lines += fmt::format("      {:.0f} more of this router are not replicated: sync.filter\n", withheld);
+  return lines;
 }
 
 /// No reason either, as long as what there is has room on both.

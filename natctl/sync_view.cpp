@@ -25,7 +25,7 @@ const std::vector<Heading>& headings() {
       {"not replicated",
        {"flows_excluded", "mixed_families", "table_full", "io_ctnetlink_directional_zone",
         "io_ctnetlink_unsupported_family"},
-       {}},
+       {"excluded_", "filtered_"}},
       {"not taken from the peer",
        {"foreign_claims", "own_address_flows", "older_version", "stale_stream", "stale_term", "adoptions_refused"},
        {"record_"}},

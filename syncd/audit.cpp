@@ -135,7 +135,7 @@ void Audit::walk(std::size_t group, Time now) {
   for (; t.at < parts_.store.table.end(); ++t.at) {
     if (++looked_at > kRepairSlice) return;
     const Entry& e = parts_.store[t.at];
-    if (!e.used() || e.is(entry::gone | entry::sentinel) || e.group != group) continue;
+    if (!e.used() || e.is(entry::gone | entry::sentinel | entry::withheld) || e.group != group) continue;
     if (!t.buckets.test(bucket_of(key_of(parts_.store.table.record(t.at))))) continue;
     parts_.sender.again(t.at, now);
     ++parts_.store.counters[Counter::audit_sent_again];

@@ -14,11 +14,17 @@
 namespace syncd {
 
 enum class Counter : std::uint8_t {
-  events,          ///< of the kernel, not our own doing
-  events_lost,     ///< times that the kernel said it lost some
-  flows_excluded,  ///< kernel flows that no group covers
-  mixed_families,  ///< kernel flows whose tuples are of different families: not carried
-  table_full,      ///< flows that found no room
+  events,                 ///< of the kernel, not our own doing
+  events_lost,            ///< times that the kernel said it lost some
+  flows_excluded,         ///< reports of kernel flows that are not ours to replicate; of these:
+  excluded_own,           ///< with an address of this router alone, or one that never leaves a router
+  excluded_uncovered,     ///< of no group
+  excluded_group,         ///< of a group that is not among `sync.groups`
+  filtered_excluded,      ///< flows that an `exclude` of the filter means
+  filtered_not_included,  ///< flows that no `include` of the filter means
+  filtered_young,         ///< flows that ended before `replicate_after`
+  mixed_families,         ///< kernel flows whose tuples are of different families: not carried
+  table_full,             ///< flows that found no room
   dumps,
   dumps_failed,
   reconciled_missing,  ///< entries that a dump showed and events had not

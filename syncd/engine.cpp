@@ -62,7 +62,10 @@ void Engine::State::configure() {
       numbers.push_back(group ? store.groups.index(*group) : 0);
     }
   ownership.configure(config, numbers);
-  if (config.sync) commit.set_policy(config.sync->commit);
+  if (config.sync) {
+    commit.set_policy(config.sync->commit);
+    selection.configure(config.sync->filter);
+  }
   peer.configure(config);
 }
 
@@ -288,6 +291,7 @@ void Engine::State::advance(Time now, Actions& out) {
   advance_link(now, out);
   end_meeting(now);
   const bool up = link.up(now);
+  selection.tick(now);
   if (up) sender.tick(now);
   if (sender.take_news()) peer.tell_now(now);
   peer.expire(now);
@@ -316,9 +320,12 @@ void Engine::State::advance(Time now, Actions& out) {
 
 std::optional<Time> Engine::State::deadline() const {
   const bool may_sweep = observer.dumped_once() && receiver.sweeping();
-  if (observer.sweeping() || may_sweep || verify.working() || inquiries.working() || audit.working()) return stepped_at;
+  if (observer.sweeping() || may_sweep || verify.working() || inquiries.working() || audit.working() ||
+      selection.working())
+    return stepped_at;
   common::Deadline at = common::earliest(link.deadline(stepped_at), peer.deadline(link.established()));
   at = common::earliest(at, commit.deadline());
+  at = common::earliest(at, selection.deadline());
   if (may_dump()) at = common::earliest(at, observer.deadline());
   at = common::earliest(at, roles.deadline(stepped_at));
   at = common::earliest(at, verify.deadline());

@@ -12,6 +12,7 @@
 #include "syncd/peer.hpp"
 #include "syncd/receiver.hpp"
 #include "syncd/roles.hpp"
+#include "syncd/selection.hpp"
 #include "syncd/sender.hpp"
 #include "syncd/verify.hpp"
 
@@ -23,14 +24,15 @@ struct Engine::State {
         nonces(secrets.random),
         store(nonces.next_u64()),
         sender(store),
+        selection(store, sender),
         commit(store, config.sync ? config.sync->commit : common::CommitPolicy::continuous),
         receiver(store, sender, commit, ownership),
-        observer(store, sender, commit, ownership),
+        observer(store, sender, commit, selection, ownership),
         link(config, std::move(secrets.key), nonces, store.counters, now),
         peer(store, config, now),
         offers(store, sender, peer),
-        roles({store, sender, receiver, commit, observer, peer}),
-        verify(store, ownership, config),
+        roles({store, sender, selection, receiver, commit, observer, peer}),
+        verify(store, ownership, selection, config),
         audit({store, sender, receiver, commit, peer}),
         inquiries(store),
         papers(config) {
@@ -63,6 +65,7 @@ struct Engine::State {
   Store store;
   Ownership ownership;
   Sender sender;
+  Selection selection;
   Commit commit;
   Receiver receiver;
   Observer observer;

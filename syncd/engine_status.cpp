@@ -58,7 +58,8 @@ Status Engine::State::status(Time now) const {
   for (const Group& g : store.groups) {
     if (!g.replicated) continue;
     const bool master = g.role == Role::master;
-    (master ? s.local_flows : s.peer_flows) += g.flows;
+    (master ? s.local_flows : s.peer_flows) += g.flows - g.withheld;
+    s.withheld_flows += g.withheld;
     if (!master) s.committed_flows += g.in_kernel;
     if (audit.stays_different(g))
       s.reasons.push_back(

@@ -2,7 +2,7 @@
 
 #include <fmt/core.h>
 
-#include <array>
+#include "common/traffic.hpp"
 
 namespace syncd {
 namespace {
@@ -45,9 +45,15 @@ std::string direction(const Tuple& t, std::uint8_t protocol) {
   return endpoint(t.source, t.source_port) + " -> " + endpoint(t.destination, t.destination_port);
 }
 
-/// enum tcp_conntrack, in its order.
-constexpr std::array<const char*, 10> kTcpStates = {"NONE",       "SYN_SENT", "SYN_RECV",  "ESTABLISHED", "FIN_WAIT",
-                                                    "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE",       "SYN_SENT2"};
+/// In capitals, as conntrack(8) and everybody shows them.
+std::string tcp_state(std::uint8_t state) {
+  const auto names = common::tcp_state_names();
+  if (state >= names.size()) return fmt::format("tcp state {}", state);
+  std::string name(names[state]);
+  for (char& c : name)
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  return name;
+}
 
 std::string to_string(const Extras& extras) {
   std::string out;
@@ -79,10 +85,8 @@ std::string to_string(const FlowKey& key) {
 std::string to_string(const Flow& flow) {
   std::string out = to_string(flow.key) + ", answered " + direction(flow.reply, flow.key.protocol);
   if (flow.has_tcp) {
-    out += flow.tcp.state < kTcpStates.size() ? fmt::format(", {}", kTcpStates[flow.tcp.state])
-                                              : fmt::format(", tcp state {}", flow.tcp.state);
-    out += fmt::format(" flags {:x}/{:x} scale {}/{}", flow.tcp.flags_original, flow.tcp.flags_reply,
-                       flow.tcp.scale_original, flow.tcp.scale_reply);
+    out += fmt::format(", {} flags {:x}/{:x} scale {}/{}", tcp_state(flow.tcp.state), flow.tcp.flags_original,
+                       flow.tcp.flags_reply, flow.tcp.scale_original, flow.tcp.scale_reply);
   }
   out += fmt::format(", status {:#x}", flow.status);
   if (flow.mark != 0) out += fmt::format(", mark {}", flow.mark);

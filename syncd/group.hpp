@@ -32,6 +32,7 @@ struct Group {
   std::uint16_t generation = 1;
   bool anticipated = false;    ///< a takeover may be near
   std::uint64_t unshared = 0;  ///< entries that the peer has never said to have
+  std::uint64_t withheld = 0;  ///< entries that the peer is not to have
   /// Our mastership, or our last one, began without all connections of the one before it, and nobody has told them yet.
   bool lacking = false;
   /// This process began beside a working mastership, and nobody knows what the peer had of it before.

@@ -97,6 +97,7 @@ void Inquiries::look_at(Inquiry& inquiry) {
   const nlohmann::ordered_json line{{"group", group.name},
                                     {"owner", own ? "own" : "peer"},
                                     {"in_kernel", e.is(entry::in_kernel)},
+                                    {"withheld", e.is(entry::withheld)},
                                     {"flow", to_string(flow)}};
   if (inquiry.found++ != 0) inquiry.lines += ',';
   inquiry.lines += line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);

@@ -142,11 +142,18 @@ void Observer::on_live(const Flow& flow, bool from_dump, Time now) {
     on_live_copy(slot, flow, from_dump, now);
 }
 
+void Observer::note_excluded(const Flow& flow, bool covered) {
+  ++store_.counters[Counter::flows_excluded];
+  if (covered)
+    ++store_.counters[Counter::excluded_group];
+  else
+    ++store_.counters[ownership_.stays_here(flow) ? Counter::excluded_own : Counter::excluded_uncovered];
+}
+
 void Observer::on_live_unknown(const Flow& flow, std::uint32_t hash, bool from_dump, Time now) {
   const auto owner = ownership_.group_of(flow);
   if (!owner || !store_.groups[*owner].replicated) {
-    ++store_.counters[Counter::flows_excluded];
-    return;
+    return note_excluded(flow, owner.has_value());
   }
   Group& group = store_.groups[*owner];
   // A backup with a whole replica knows its master's flows; whatever else passes here is nobody's.
@@ -160,9 +167,11 @@ void Observer::on_live_unknown(const Flow& flow, std::uint32_t hash, bool from_d
   note_kernel(e, flow, UINT32_MAX, now);
   if (group.role != Role::master) {
     e.set(entry::found);
-    return;
+    return selection_.added(slot, flow, false, now);
   }
-  if (!from_dump || dumped_once_) store_.set_unshared(e, true);
+  const bool fresh = !from_dump || dumped_once_;
+  if (fresh) store_.set_unshared(e, true);
+  selection_.added(slot, flow, fresh, now);
   if (from_dump) ++store_.counters[Counter::reconciled_missing];
   sender_.changed(slot, now);
 }
@@ -201,6 +210,10 @@ void Observer::on_live_own(Slot slot, const Flow& flow, bool from_dump, Time now
   store_.set_record(slot, record);
   if (same) return;
   if (from_dump) ++store_.counters[Counter::reconciled_missing];
+  if (was_gone)  // where the peer knows of its earlier life, it is to learn of this one at once
+    selection_.added(slot, flow, e.generation != store_.group_of(e).generation, now);
+  else
+    selection_.altered(slot, flow, flow.has_tcp ? flow.tcp.state : known.state, now);
   sender_.changed(slot, now);
 }
 
@@ -272,6 +285,7 @@ void Observer::on_destroyed(const Flow& flow, Time now) {
   if (store_.group_of(e).role != Role::master) return commit_.vanished(slot);
   store_.set_in_kernel(e, false);
   store_.unqueue_write(slot);
+  selection_.ending(slot);
   sender_.ended(slot, now);
 }
 
@@ -344,6 +358,7 @@ void Observer::sweep(Time now) {
     }
     store_.set_in_kernel(e, false);
     store_.unqueue_write(cursor_);
+    selection_.ending(cursor_);
     sender_.ended(cursor_, now);
   }
   sweeping_ = false;

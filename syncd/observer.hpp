@@ -14,6 +14,7 @@
 #include "common/time.hpp"
 #include "syncd/commit.hpp"
 #include "syncd/ownership.hpp"
+#include "syncd/selection.hpp"
 #include "syncd/sender.hpp"
 #include "syncd/store.hpp"
 
@@ -43,8 +44,8 @@ class TimeoutGuide {
 
 class Observer {
  public:
-  Observer(Store& store, Sender& sender, Commit& commit, const Ownership& ownership)
-      : store_(store), sender_(sender), commit_(commit), ownership_(ownership) {}
+  Observer(Store& store, Sender& sender, Commit& commit, Selection& selection, const Ownership& ownership)
+      : store_(store), sender_(sender), commit_(commit), selection_(selection), ownership_(ownership) {}
 
   void on_changes(std::span<const FlowChange> changes, common::Time now);
   void on_lost(common::Time now);
@@ -65,6 +66,7 @@ class Observer {
   void look_ahead(const Flow& flow) const;
   void on_live(const Flow& flow, bool from_dump, common::Time now);
   void on_live_unknown(const Flow& flow, std::uint32_t hash, bool from_dump, common::Time now);
+  void note_excluded(const Flow& flow, bool covered);
   void on_live_own(Slot slot, const Flow& flow, bool from_dump, common::Time now);
   void on_live_copy(Slot slot, const Flow& flow, bool from_dump, common::Time now);
   void on_destroyed(const Flow& flow, common::Time now);
@@ -77,6 +79,7 @@ class Observer {
   Store& store_;
   Sender& sender_;
   Commit& commit_;
+  Selection& selection_;
   const Ownership& ownership_;
   TimeoutGuide guide_;
   common::Deadline dump_at_;

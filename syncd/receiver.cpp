@@ -265,6 +265,7 @@ bool Receiver::admit(Slot slot, std::size_t group, std::uint64_t sequence) {
   e.version = sequence;
   e.generation = store_.groups[group].generation;
   store_.set_unshared(e, false);
+  store_.reveal(slot);
   e.clear(entry::found | entry::adopted);
   return true;
 }

@@ -81,6 +81,7 @@ void Roles::become_master(Group& group, const common::Term& term, bool take_over
   group.lacking = take_over && (group.lacking || !(group.held.valid() && holds_everything(group)));
   if (take_over) parts_.commit.take_over(group, holds_everything(group), now);
   group.held = term;
+  parts_.selection.became_master();
   if (group.replicated) parts_.sender.begin_stream(group, StreamKind::mastership);
   parts_.observer.want_dump(now + (take_over ? kDumpAfterTakeover : common::Duration{}));
   parts_.peer.tell_now(now);

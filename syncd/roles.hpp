@@ -11,6 +11,7 @@
 #include "syncd/observer.hpp"
 #include "syncd/peer.hpp"
 #include "syncd/receiver.hpp"
+#include "syncd/selection.hpp"
 #include "syncd/sender.hpp"
 
 namespace syncd {
@@ -31,6 +32,7 @@ class Roles {
   struct Parts {
     Store& store;
     Sender& sender;
+    Selection& selection;
     Receiver& receiver;
     Commit& commit;
     Observer& observer;

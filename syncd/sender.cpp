@@ -16,6 +16,7 @@ using common::Time;
 
 void Sender::changed(Slot slot, Time now) {
   Entry& e = store_[slot];
+  if (e.is(entry::withheld)) return;
   Group& group = store_.group_of(e);
   group.stream.drained = false;
   if (!may_send(group)) return;
@@ -26,10 +27,14 @@ void Sender::changed(Slot slot, Time now) {
 }
 
 void Sender::ended(Slot slot, Time now) {
+  store_.group_of(store_[slot]).stream.drained = false;
+  store_.end(slot);
+  withdrawn(slot, now);
+}
+
+void Sender::withdrawn(Slot slot, Time now) {
   Entry& e = store_[slot];
   Group& group = store_.group_of(e);
-  group.stream.drained = false;
-  store_.end(slot);
   if (!may_send(group) || e.generation != group.generation) {
     // The peer was not told of it in this stream: what it may have from before goes when the walk has ended.
     store_.unqueue(slot);
@@ -39,6 +44,7 @@ void Sender::ended(Slot slot, Time now) {
     }
     return store_.release(slot);
   }
+  group.stream.drained = false;
   store_.enqueue(slot, Queue::endings);
   note_waiting(now);
 }
@@ -135,7 +141,9 @@ bool Sender::ready(Time now) const {
 bool Sender::pack_one(Slot slot, FrameWriter& frame, std::size_t limit, Flight& flight) {
   Entry& e = store_[slot];
   Group& group = store_.group_of(e);
-  const common::ByteView record = store_.table.record(slot);
+  const bool gone = e.is(entry::gone | entry::withheld);
+  common::ByteView record = store_.table.record(slot);
+  if (e.is(entry::withheld)) record = record.first(inspect(record)->key_end);
   constexpr std::size_t kBlockHead = 7;
   const bool other_block = section_ != group.stream.epoch;
   if (frame.size() + record.size() + (other_block ? kBlockHead : 0) > limit) return false;
@@ -144,7 +152,6 @@ bool Sender::pack_one(Slot slot, FrameWriter& frame, std::size_t limit, Flight& 
     frame.begin_flows(group.stream.epoch);
     section_ = group.stream.epoch;
   }
-  const bool gone = e.is(entry::gone);
   frame.record(record, gone);
   ++store_.counters[gone ? Counter::endings_sent : Counter::flows_sent];
   store_.unqueue(slot);
@@ -181,7 +188,8 @@ bool Sender::pack_walks(FrameWriter& frame, std::size_t limit, Flight& flight) {
     for (; stream.walking && stream.cursor < store_.table.end(); ++stream.cursor) {
       if (++looked_at > kWalkSlice) return true;
       const Entry& e = store_[stream.cursor];
-      if (!e.used() || e.is(entry::gone | entry::sentinel) || e.group != i || e.generation == group.generation)
+      if (!e.used() || e.is(entry::gone | entry::sentinel | entry::withheld) || e.group != i ||
+          e.generation == group.generation)
         continue;
       if (!stream.everything && !e.is(entry::unshared)) continue;
       if (!pack_one(stream.cursor, frame, limit, flight)) return false;
@@ -236,9 +244,11 @@ void Sender::resolve(Flight& flight, bool acked) {
     const bool current = e.generation == store_.group_of(e).generation && may_send(store_.group_of(e));
     if (acked && current) store_.set_unshared(e, false);
     if (!acked && current && e.queue == Queue::none)
-      store_.enqueue(slot, e.is(entry::gone) ? Queue::endings : Queue::changes, true);
+      store_.enqueue(slot, e.is(entry::gone | entry::withheld) ? Queue::endings : Queue::changes, true);
     else
       store_.release(slot);
+    // Nothing more is to be told of it, not even its end.
+    if (acked && current && e.is(entry::withheld) && e.queue == Queue::none) --e.generation;
   }
   if (!acked) {
     ++store_.counters[Counter::datagrams_lost];
@@ -378,7 +388,7 @@ std::uint64_t Sender::backlog() const {
   std::uint64_t walking = 0;
   for (const Group& g : store_.groups)
     if (g.role == Role::master && g.stream.epoch != 0 && (!g.stream.followed || g.stream.walking))
-      walking += g.flows - std::min(g.flows, g.stream.sent);
+      walking += g.flows - std::min(g.flows, g.stream.sent + g.withheld);
   const auto places = std::ranges::count_if(marks_, [](const Marked& m) { return m.sentinel != kNoSlot; });
   return unresolved_ + store_.changes.size + store_.endings.size - static_cast<std::uint64_t>(places) + walking;
 }

@@ -38,6 +38,8 @@ class Sender {
   // What happened to a flow of ours, already in the table.
   void changed(Slot slot, common::Time now);
   void ended(Slot slot, common::Time now);
+  /// Ended, or withheld from now on: the peer is not to have it any more.
+  void withdrawn(Slot slot, common::Time now);
   /// The peer turns out not to have it as it is: once more, although it has been acknowledged.
   void again(Slot slot, common::Time now);
 

@@ -42,6 +42,7 @@ std::string to_json(const Status& status) {
                   {"local_flows", status.local_flows},
                   {"peer_flows", status.peer_flows},
                   {"committed_flows", status.committed_flows},
+                  {"withheld_flows", status.withheld_flows},
                   {"memory_bytes", status.memory_bytes},
                   {"config_differs", status.config_differs},
                   {"table", table_json(status.table)},

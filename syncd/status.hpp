@@ -24,6 +24,7 @@ struct Status {
   std::uint64_t local_flows = 0;      ///< internal cache
   std::uint64_t peer_flows = 0;       ///< external cache
   std::uint64_t committed_flows = 0;  ///< of the external cache, in the kernel
+  std::uint64_t withheld_flows = 0;   ///< known here, and the peer is not to have them
   std::uint64_t memory_bytes = 0;
   bool config_differs = false;
   std::optional<TableSize> table, peer_table;    ///< of connections; none: not known

@@ -1,12 +1,20 @@
 #include "syncd/store.hpp"
 
 namespace syncd {
+namespace {
+
+/// What comparisons count.
+common::ByteView state_of(const Record& record) {
+  return record.view().first(record.state_end);
+}
+
+}  // namespace
 
 /// Its part of the digest of its bucket.
-void Store::count_in(Slot slot, const Record& record) {
+void Store::count_in(Slot slot, common::ByteView key, common::ByteView state) {
   Entry& e = table[slot];
-  e.digest = digest_of(record.view().first(record.state_end));
-  group_of(e).buckets.add(record.key(), e.digest);
+  e.digest = digest_of(state);
+  group_of(e).buckets.add(key, e.digest);
 }
 
 void Store::count_out(Slot slot) {
@@ -25,16 +33,16 @@ Slot Store::add(const Record& record, std::uint32_t hash, std::size_t group) {
   e.generation = static_cast<std::uint16_t>(groups[group].generation - 1);  // nobody has told it to anybody
   e.seen = dump_number;
   ++groups[group].flows;
-  count_in(slot, record);
+  count_in(slot, record.key(), state_of(record));
   return slot;
 }
 
 void Store::set_record(Slot slot, const Record& record) {
   Entry& e = table[slot];
-  const std::uint32_t digest = digest_of(record.view().first(record.state_end));
-  if (!e.is(entry::gone) && digest != e.digest) {
+  const common::ByteView state = state_of(record);
+  if (!e.is(entry::gone | entry::withheld) && digest_of(state) != e.digest) {
     count_out(slot);
-    count_in(slot, record);
+    count_in(slot, record.key(), state);
   }
   table.set_record(slot, record.view());
 }
@@ -46,6 +54,7 @@ void Store::end(Slot slot) {
   --g.flows;
   if (e.is(entry::in_kernel)) --g.in_kernel;
   set_unshared(e, false);
+  reveal(slot);
   e.set(entry::gone);
   e.clear(entry::adopted | entry::behind | entry::rebind | entry::retime | entry::retried | entry::refused |
           entry::found);
@@ -60,7 +69,7 @@ void Store::revive(Slot slot, const Record& record) {
   Entry& e = table[slot];
   table.set_record(slot, record.view());
   e.clear(entry::gone);
-  count_in(slot, record);
+  count_in(slot, record.key(), state_of(record));
   Group& g = group_of(e);
   ++g.flows;
   // A removal that is still queued becomes a replacement: the kernel has an entry of the flow's earlier life.
@@ -128,10 +137,31 @@ void Store::set_unshared(Entry& e, bool unshared) {
   group_of(e).unshared += unshared ? 1 : std::uint64_t(-1);
 }
 
+/// What the peer is not to have, it does not lack, and no digest counts.
+void Store::withhold(Slot slot, std::uint32_t born) {
+  Entry& e = table[slot];
+  set_unshared(e, false);
+  if (e.is(entry::withheld)) return;
+  count_out(slot);
+  e.set(entry::withheld);
+  e.born = born;
+  ++group_of(e).withheld;
+}
+
+void Store::reveal(Slot slot) {
+  Entry& e = table[slot];
+  if (!e.is(entry::withheld)) return;
+  e.clear(entry::withheld);
+  --group_of(e).withheld;
+  const common::ByteView record = table.record(slot);
+  count_in(slot, key_of(record), record.first(inspect(record)->state_end));
+}
+
 void Store::move_to_group(Slot slot, std::size_t group) {
   Entry& e = table[slot];
   if (e.group == group) return;
   set_unshared(e, false);
+  reveal(slot);
   const bool live = !e.is(entry::gone);
   if (live) {
     count_out(slot);

@@ -21,6 +21,7 @@ class Store {
 
   SlotList endings, changes;  ///< to send
   SlotList graves;            ///< gone at the peer's word, remembered until nothing older can come
+  SlotList young;             ///< withheld until they are old enough, by age
   SlotList writes;            ///< kernel writes
 
   Group& group_of(const Entry& e) { return groups[e.group]; }
@@ -43,12 +44,19 @@ class Store {
   void unqueue_write(Slot slot);
   void set_in_kernel(Entry& e, bool in_kernel);
   void set_unshared(Entry& e, bool unshared);
+  /// Of a flow that is not gone: from now on the peer is not to have it, or is. `born` is kept until then.
+  void withhold(Slot slot, std::uint32_t born);
+  void reveal(Slot slot);
   void move_to_group(Slot slot, std::size_t group);
 
  private:
-  void count_in(Slot slot, const Record& record);
+  void count_in(Slot slot, common::ByteView key, common::ByteView state);
   void count_out(Slot slot);
-  SlotList& list(Queue queue) { return queue == Queue::endings ? endings : queue == Queue::changes ? changes : graves; }
+  SlotList& list(Queue queue) {
+    if (queue == Queue::endings) return endings;
+    if (queue == Queue::changes) return changes;
+    return queue == Queue::young ? young : graves;
+  }
 };
 
 }  // namespace syncd

@@ -41,10 +41,11 @@ inline constexpr std::uint16_t found = 1u << 11;     ///< seen in our kernel whi
 inline constexpr std::uint16_t sentinel = 1u << 12;  ///< no flow: a place in the list of flows to send
 inline constexpr std::uint16_t unshared = 1u << 13;  ///< made here, and the peer has never said that it has it
 inline constexpr std::uint16_t adopted = 1u << 14;   ///< of the peer's remainder, not yet seen in our kernel
+inline constexpr std::uint16_t withheld = 1u << 15;  ///< ours, and the peer is not to have it (selection.hpp)
 }  // namespace entry
 
 /// Which list an entry's `send` links belong to.
-enum class Queue : std::uint8_t { none, endings, changes, graves };
+enum class Queue : std::uint8_t { none, endings, changes, graves, young };
 
 struct Links {
   Slot previous = kNoSlot, next = kNoSlot;
@@ -59,6 +60,7 @@ struct Entry {
   std::uint32_t hash = 0;
   union {
     std::uint32_t digest = 0;  ///< of what its record adds to its bucket (digest.hpp)
+    std::uint32_t born;        ///< of an entry that is withheld, which adds nothing: milliseconds
     Slot next_free;            ///< of an entry that is free
   };
   Links send, kernel;

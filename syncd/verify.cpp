@@ -140,6 +140,7 @@ void Verify::dump_started() {
 void Verify::take(const Flow& flow) {
   const auto group = ownership_.group_of(flow);
   if (!group || !store_.groups[*group].replicated || !from_kernel(*group)) return;
+  if (selection_.withholds(flow)) return;
   Record record;
   encode(flow, nullptr, record);
   append(dumping_, record.view());
@@ -148,7 +149,8 @@ void Verify::take(const Flow& flow) {
 void Verify::take_table() {
   for (Slot slot = 0; slot < store_.table.end(); ++slot) {
     const Entry& e = store_.table[slot];
-    if (!e.used() || e.is(entry::gone | entry::sentinel | entry::found) || from_kernel(e.group)) continue;
+    if (!e.used() || e.is(entry::gone | entry::sentinel | entry::found | entry::withheld) || from_kernel(e.group))
+      continue;
     append(dumping_, store_.table.record(slot));
   }
 }

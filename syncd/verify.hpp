@@ -18,6 +18,7 @@
 #include "syncd/engine.hpp"
 #include "syncd/frame.hpp"
 #include "syncd/ownership.hpp"
+#include "syncd/selection.hpp"
 #include "syncd/store.hpp"
 
 namespace syncd {
@@ -43,8 +44,8 @@ inline constexpr int kVerifyTellRepair = 3;
 
 class Verify {
  public:
-  Verify(Store& store, const Ownership& ownership, const common::Config& config)
-      : store_(store), ownership_(ownership), config_(config) {}
+  Verify(Store& store, const Ownership& ownership, const Selection& selection, const common::Config& config)
+      : store_(store), ownership_(ownership), selection_(selection), config_(config) {}
 
   /// An operator asks. The reply comes later, or at once when it cannot be. `run` is a number never used before.
   void start(std::uint64_t client, std::uint64_t id, std::uint64_t run, bool link_up, common::Time now, Actions& out);
@@ -110,6 +111,7 @@ class Verify {
 
   Store& store_;
   const Ownership& ownership_;
+  const Selection& selection_;
   const common::Config& config_;
   bool own_wanted_ = false, snapshot_wanted_ = false;
   bool dump_running_ = false, dump_for_own_ = false, dump_for_snapshot_ = false;

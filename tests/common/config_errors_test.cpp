@@ -50,8 +50,8 @@ TEST_CASE("mistakes at the top of the file") {
       {"version: 1\nnodes:\nnat: {}\n", {"f:2:1: error: nodes: name the two routers here"}},
       {file_with("firewal: {}"), {"f:10:1: error: unknown key 'firewal'; did you mean 'firewall'?"}},
       {file_with("logging: {}"),
-       {"f:10:1: error: unknown key 'logging'; known keys: version, nodes, vrrp, sync, address_groups, "
-        "port_groups, nat, firewall"}},
+       {"f:10:1: error: unknown key 'logging'; known keys: version, nodes, vrrp, address_groups, "
+        "port_groups, sync, nat, firewall"}},
       {file_with("vrrp: {}"), {"f:10:1: error: duplicate key 'vrrp', first given in line 5"}},
       {file_with("nat: [1]"), {"f:10:6: error: nat: expected a map, found a list"}},
   });

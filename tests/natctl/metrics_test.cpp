@@ -23,7 +23,7 @@ const char* const kVrrpd =
     R"("counters":{"protocol_errors":8}})";
 const char* const kSyncd =
     R"({"state":"synced","peer":"R2","link":"up","lag_ms":250,"backlog":3,"local_flows":6000,"peer_flows":10,)"
-    R"("committed_flows":9,"memory_bytes":1024,"config_differs":false,"reasons":[],)"
+    R"("committed_flows":9,"withheld_flows":5,"memory_bytes":1024,"config_differs":false,"reasons":[],)"
     R"("counters":{"datagrams_sent":100,"events_lost":2,"duplicates":4}})";
 const char* const kAgent = R"({"active":true,"gates_open":{"MAIN-GW":true},"rules":1,)"
                            R"("counters":{"shut_packets":7,"transactions":3},"error":""})";
@@ -51,6 +51,7 @@ TEST_CASE("each number under its name and labels") {
        {R"(steadynat_build_info{version="0.1.0",node="R1"} 1)",
         R"(steadynat_up{daemon="vrrpd"} 1)",
         R"(steadynat_failover_ready 1)",
+        R"(steadynat_sync_withheld_connections 5)",
         R"(steadynat_peer_alive 1)",
         R"(steadynat_group_state{group="MAIN-GW"} 2)",
         R"(steadynat_group_term{group="MAIN-GW"} 7)",

@@ -82,6 +82,14 @@ TEST_CASE("a healthy pair is ready to fail over") {
         "nat   active  gate open  1 rule\n");
 }
 
+TEST_CASE("connections that the filter withholds are shown where there are some") {
+  Case c;
+  c.syncd["withheld_flows"] = 0;
+  CHECK(c.report().text.find("sync.filter") == std::string::npos);
+  c.syncd["withheld_flows"] = 12;
+  CHECK_THAT(c.report().text, Catch::Contains("\n      12 more of this router are not replicated: sync.filter\nnat "));
+}
+
 TEST_CASE("the other router is on the same screen, as far as the link tells of it") {
   Case c;
   c.syncd["peer_groups"] = Json::array({{{"name", "MAIN-GW"},
@@ -265,9 +273,11 @@ TEST_CASE("connections as lines") {
   CHECK(connection_list(R"({"connections":[],"more":false})") == "none\n");
   CHECK(connection_list(R"({"connections":[{"group":"G","owner":"own","in_kernel":false,"flow":"tcp a -> b"},)"
                         R"({"group":"G","owner":"peer","in_kernel":false,"flow":"udp c -> d"},)"
+                        R"({"group":"G","owner":"own","in_kernel":true,"withheld":true,"flow":"udp g -> h"},)"
                         R"({"group":"G","owner":"peer","in_kernel":true,"flow":"udp e -> f"}],"more":true})") ==
         "G  own   tcp a -> b\n"
         "G  peer  udp c -> d, not in the kernel yet\n"
+        "G  own   udp g -> h, not replicated\n"
         "G  peer  udp e -> f\n"
         "and more: name a protocol, an address or a port to narrow it\n");
 }

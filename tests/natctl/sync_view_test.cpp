@@ -10,7 +10,8 @@ namespace {
 
 const char* const kBody =
     R"({"state":"synced","peer":"R2","link":"up","lag_ms":1.5,"backlog":3,"config_differs":false,"reasons":[],)"
-    R"("counters":{"flows_excluded":7,"commit_failed":0,"datagrams_sent":12,"hello_wrong_key":0,"record_truncated":2,)"
+    R"("counters":{"flows_excluded":7,"filtered_young":1,)"
+    R"("commit_failed":0,"datagrams_sent":12,"hello_wrong_key":0,"record_truncated":2,)"
     R"("events":9,"flows_sent":4}})";
 
 }  // namespace
@@ -52,10 +53,13 @@ TEST_CASE("show sync statistics: every counter under what it is about, also thos
     return text.substr(at, next - at).find(counter) != std::string::npos;
   };
   CHECK(after("not replicated\n", "flows_excluded"));
+  const auto filtered = text.find("filtered_young");
+  CHECK(filtered > text.find("not replicated\n"));
+  CHECK(filtered < text.find("not taken from the peer\n"));
   CHECK(after("not taken from the peer\n", "record_truncated"));
   CHECK(after("not committed\n", "commit_failed"));
   CHECK(after("link\n", "datagrams_sent"));
   CHECK(after("everything else\n", "events"));
-  CHECK(nlohmann::json::parse(sync_view(kBody, "statistics", true))["counters"].size() == 7);
+  CHECK(nlohmann::json::parse(sync_view(kBody, "statistics", true))["counters"].size() == 8);
   CHECK(sync_view("no json", "statistics", false) == "no json\n");
 }

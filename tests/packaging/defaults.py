@@ -42,7 +42,7 @@ BARE = {
             },
         },
     },
-    "sync": {"links": [{"interface": "eth1"}], "key_file": "/etc/steadynat/sync.key"},
+    "sync": {"links": [{"interface": "eth1"}], "key_file": "/etc/steadynat/sync.key", "filter": {}},
     "nat": {
         "source": {"10": {"outbound_interface": "eth0", "source_address": "192.168.100.0/24"}},
         "destination": {

@@ -35,9 +35,11 @@ TEST_CASE("connections are listed, and words narrow the list") {
   p.run(100ms);
   const auto first = nlohmann::json::parse(ask(p, 0, "connections", {"10007"}).body);
   CHECK_FALSE(first.at("more"));
-  CHECK(first.at("connections") ==
-        nlohmann::json::array(
-            {{{"group", "MAIN-GW"}, {"owner", "own"}, {"in_kernel", true}, {"flow", to_string(flow(7, 17))}}}));
+  CHECK(first.at("connections") == nlohmann::json::array({{{"group", "MAIN-GW"},
+                                                           {"owner", "own"},
+                                                           {"in_kernel", true},
+                                                           {"withheld", false},
+                                                           {"flow", to_string(flow(7, 17))}}}));
   const auto second = nlohmann::json::parse(ask(p, 1, "connections", {"10007"}).body).at("connections").at(0);
   CHECK(second.at("owner") == "peer");
   CHECK_FALSE(second.at("in_kernel"));

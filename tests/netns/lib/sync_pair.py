@@ -27,7 +27,7 @@ vrrp:
 sync:
   links: [ {{ interface: eth1 }} ]
   {security}
-  commit: {commit}
+  commit: {commit}{more}
 nat:
   source:
     10: {{ outbound_interface: eth0, source_address: 192.168.100.0/24, translate_to: 10.10.0.101 }}
@@ -182,17 +182,21 @@ def udp_entries(count):
 class SyncPair:
     """R1 is master, R2 its backup."""
 
-    def __init__(self, commit="continuous", secured=True):
+    def __init__(self, commit="continuous", secured=True, more=""):
         self.directory = os.environ.get("STEADYNAT_LOGS") or tempfile.mkdtemp(prefix="steadynat-test-")
         key_file = os.path.join(self.directory, "sync.key")
         key = run([os.path.join(binaries(), "natctl"), "keygen"]).stdout
         with os.fdopen(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
             file.write(key)
-        with open(os.path.join(self.directory, "steadynat.yaml"), "w", encoding="ascii") as file:
-            security = f"key_file: {key_file}" if secured else "security: none"
-            file.write(CONFIG.format(security=security, commit=commit))
+        self._settings = {"security": f"key_file: {key_file}" if secured else "security: none", "commit": commit}
+        self.configure(more)
         self.first = SyncRouter("R1", self.directory, "master")
         self.second = SyncRouter("R2", self.directory, "backup")
+
+    def configure(self, more):
+        """Writes the file; `more` are lines of the section sync."""
+        with open(os.path.join(self.directory, "steadynat.yaml"), "w", encoding="ascii") as file:
+            file.write(CONFIG.format(more="".join(f"\n  {line}" for line in more.splitlines()), **self._settings))
 
     def plug(self):
         """The cable of the link, and the addresses on it."""
