@@ -121,9 +121,6 @@ void Examination::filters() {
 
 void Examination::conntrack() {
   want("net.netfilter.nf_conntrack_events", 1, Weight::error, "changes of connections are not told, so not replicated");
-  if (config_.nat && sysctl("net.netfilter.nf_conntrack_helper").value_or(0) == 1)
-    warning("net.netfilter.nf_conntrack_helper is 1: what a helper expects is not replicated",
-            "sysctl -w net.netfilter.nf_conntrack_helper=0, and expect FTP and SIP to break in a failover");
   if (!facts_.conntrack_max) {
     error("the kernel has no connection tracking: nothing can be translated or replicated", "modprobe nf_conntrack");
     return;
@@ -255,8 +252,7 @@ std::vector<Finding> Examination::run() {
 
 std::vector<std::string> wanted_sysctls(const Config& config) {
   std::vector<std::string> names{"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding",
-                                 "net.netfilter.nf_conntrack_events", "net.netfilter.nf_conntrack_helper",
-                                 "net.ipv4.neigh.default.gc_thresh3"};
+                                 "net.netfilter.nf_conntrack_events", "net.ipv4.neigh.default.gc_thresh3"};
   names.insert(names.end(), std::begin(common::kPairSysctls), std::end(common::kPairSysctls));
   std::set<std::string> interfaces = vrrp_interfaces(config);
   interfaces.insert("all");

@@ -29,6 +29,9 @@ std::uint32_t full_timeout(common::ByteView record) {
   return layout ? timeout_of(record, *layout) : 0;
 }
 
+/// No slot has this one.
+constexpr std::uint64_t kExpectationToken = UINT64_MAX;
+
 std::uint64_t token_of(Slot slot, const Entry& e) {
   return std::uint64_t{e.hash} << 32 | slot;
 }
@@ -107,6 +110,12 @@ void Commit::start_walk(Group& group) {
   walks_.push_back({index, 0});
 }
 
+void Commit::queue_expectations(Group& group) {
+  const std::size_t index = store_.groups.index(group);
+  for (const Slot slot : store_.expecting)
+    if (store_[slot].group == index) announcing_.push_back(slot);
+}
+
 void Commit::anticipate(Group& group, bool on) {
   if (group.role == Role::master || group.anticipated == on) return;
   group.anticipated = on;
@@ -116,6 +125,7 @@ void Commit::anticipate(Group& group, bool on) {
 void Commit::take_over(Group& group, bool whole, Time now) {
   group.anticipated = false;
   if (policy_ == common::CommitPolicy::on_takeover || !whole) start_walk(group);
+  queue_expectations(group);
   settling_.push_back({store_.groups.index(group), 0});
   settle_at_ = now + kSettleAfter;
 }
@@ -124,12 +134,14 @@ void Commit::step_down(Group& group) {
   const auto of_group = [index = store_.groups.index(group)](const Walk& w) { return w.group == index; };
   group.anticipated = false;
   std::erase_if(walks_, of_group);
+  std::erase_if(announcing_, [&](Slot slot) { return &store_.group_of(store_[slot]) == &group; });
   std::erase_if(settling_, of_group);
   if (settling_.empty()) settle_at_.reset();  // or it stays in the past, and the shell has nothing but timers to serve
 }
 
 void Commit::commit_all(Group& group) {
   start_walk(group);
+  queue_expectations(group);
 }
 
 // --- writing
@@ -223,8 +235,19 @@ void Commit::walk(Time now, std::size_t most, std::vector<KernelWrite>& out) {
   if (w.cursor >= store_.table.end()) walks_.erase(walks_.begin());
 }
 
+/// Of a flow that is in the kernel: without its master there is nothing to expect.
+void Commit::expect(std::vector<KernelWrite>& out) {
+  const Slot slot = announcing_.back();
+  announcing_.pop_back();
+  const Entry& e = store_[slot];
+  if (!store_.expecting.contains(slot) || !e.is(entry::in_kernel)) return;
+  KernelWrite w{.op = KernelWrite::Op::expect, .flow = decode(store_.table.record(slot)), .token = kExpectationToken};
+  ++store_.counters[Counter::expectations_written];
+  out.push_back(std::move(w));
+}
+
 void Commit::poll(Time now, std::size_t most, std::vector<KernelWrite>& out) {
-  const std::size_t end = out.size() + most;
+  const std::size_t begin = out.size(), end = begin + most;
   while (!store_.writes.empty() && out.size() < end) {
     const Slot slot = store_.writes.head;
     store_.unqueue_write(slot);
@@ -233,6 +256,9 @@ void Commit::poll(Time now, std::size_t most, std::vector<KernelWrite>& out) {
   // A slice with nothing to write must not look like the end of the work.
   const std::size_t before = out.size();
   while (!walks_.empty() && out.size() < end && out.size() == before) walk(now, end, out);
+  // In portions of their own: by then the kernel has all masters that it takes.
+  if (out.size() != begin || !store_.writes.empty() || !walks_.empty()) return;
+  while (!announcing_.empty() && out.size() < end) expect(out);
 }
 
 void Commit::give_up(Entry& e, int code) {
@@ -243,6 +269,10 @@ void Commit::give_up(Entry& e, int code) {
 }
 
 void Commit::refused(const KernelResult& result) {
+  if (result.token == kExpectationToken) {
+    ++store_.counters[Counter::expectations_refused];
+    return;
+  }
   ++store_.counters[Counter::kernel_refusals];
   const Slot slot = static_cast<Slot>(result.token & 0xffffffffu);
   if (slot >= store_.table.end()) return;

@@ -5,6 +5,7 @@
 // because no packets refresh an entry on a standby; the lease is renewed while the peer has the flow. After a takeover
 // the timeouts that are still ours are set to the flow's own, and nothing is created then: what has ended meanwhile
 // must not come back. on-takeover: records wait in the table until a takeover is near (anticipate) or here (take_over).
+// Expectations are written at a takeover, after their masters: on a standby they would only run out.
 // be_liberal is written with every TCP entry: the window moved on while the entry was not ours.
 #include <optional>
 #include <vector>
@@ -60,7 +61,7 @@ class Commit {
 
   /// Appends up to `most` writes.
   void poll(common::Time now, std::size_t most, std::vector<KernelWrite>& out);
-  bool pending() const { return !store_.writes.empty() || !walks_.empty(); }
+  bool pending() const { return !store_.writes.empty() || !walks_.empty() || !announcing_.empty(); }
   /// The table is being written from its beginning, as a takeover does.
   bool walking() const { return !walks_.empty(); }
   void refused(const KernelResult& result);
@@ -83,6 +84,8 @@ class Commit {
   void fill(Slot slot, common::Time now, KernelWrite& out);
   void note_end(Slot slot, common::Time now);
   static std::uint32_t closed_timeout(const Entry& e, bool standby, common::Time now);
+  void queue_expectations(Group& group);
+  void expect(std::vector<KernelWrite>& out);
   void walk(common::Time now, std::size_t most, std::vector<KernelWrite>& out);
   void start_walk(Group& group);
   void renew_leases(common::Time now);
@@ -91,8 +94,9 @@ class Commit {
 
   Store& store_;
   common::CommitPolicy policy_;
-  std::vector<Walk> walks_;     ///< takeovers that write from the table
-  std::vector<Walk> settling_;  ///< takeovers whose timeouts are being set
+  std::vector<Walk> walks_;       ///< takeovers that write from the table
+  std::vector<Slot> announcing_;  ///< flows whose expectations are to be written when all else is
+  std::vector<Walk> settling_;    ///< takeovers whose timeouts are being set
   common::Deadline settle_at_, lease_at_;
   Slot lease_cursor_ = 0;
   std::uint64_t failures_ = 0;

@@ -70,6 +70,9 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Counter::count)>
     "audit_repaired",
     "audit_removed",
     "audit_sent_again",
+    "expectations_written",
+    "expectations_refused",
+    "expectations_left_out",
     "unknown_blocks",
 };
 static_assert(kNames.back() == "unknown_blocks", "a name for every counter");

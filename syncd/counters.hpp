@@ -72,13 +72,16 @@ enum class Counter : std::uint8_t {
   sessions,
   reports_expired,  ///< statements of vrrpd that it did not repeat in time
   verify_runs,
-  audit_compared,    ///< buckets of the peer's flows whose digests were compared
-  audit_unsettled,   ///< buckets that had changed meanwhile: compared another time
-  audit_differing,   ///< buckets that differed
-  audit_repaired,    ///< of these, fetched again
-  audit_removed,     ///< flows that a repair showed not to be the peer's
-  audit_sent_again,  ///< flows sent again because the peer's digests differed
-  unknown_blocks,    ///< of a newer peer
+  audit_compared,         ///< buckets of the peer's flows whose digests were compared
+  audit_unsettled,        ///< buckets that had changed meanwhile: compared another time
+  audit_differing,        ///< buckets that differed
+  audit_repaired,         ///< of these, fetched again
+  audit_removed,          ///< flows that a repair showed not to be the peer's
+  audit_sent_again,       ///< flows sent again because the peer's digests differed
+  expectations_written,   ///< flows whose expectations a takeover gave to the kernel
+  expectations_refused,   ///< expectations that the kernel did not take: a helper is missing, or there are too many
+  expectations_left_out,  ///< those that found no room in their flow's record, and flows of which no account is kept
+  unknown_blocks,         ///< of a newer peer
   count
 };
 std::string_view to_string(Counter counter);

@@ -224,6 +224,7 @@ Verb verb_of(RequestKind kind) {
     case RequestKind::remove_by_reply:
       return {IPCTNL_MSG_CT_DELETE, 0};
     case RequestKind::get:
+    case RequestKind::expect:
       return {IPCTNL_MSG_CT_GET, 0};
   }
   return {};
@@ -245,6 +246,8 @@ std::string_view to_string(DecodeError error) {
       return "directional_zone";
     case DecodeError::missing_master:
       return "missing_master";
+    case DecodeError::unsupported_expectation:
+      return "unsupported_expectation";
     case DecodeError::count:
       break;
   }
@@ -255,7 +258,9 @@ MessageKind kind_of(const Message& message) {
   if (message.type == NLMSG_ERROR) return MessageKind::error;
   if (message.type == NLMSG_DONE) return MessageKind::done;
   if (message.type == (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE)) return MessageKind::destroyed;
-  if (message.type == (NFNL_SUBSYS_CTNETLINK_EXP << 8 | IPCTNL_MSG_EXP_NEW)) return MessageKind::expectation;
+  if (message.type == (NFNL_SUBSYS_CTNETLINK_EXP << 8 | IPCTNL_MSG_EXP_NEW) ||
+      message.type == (NFNL_SUBSYS_CTNETLINK_EXP << 8 | IPCTNL_MSG_EXP_DELETE))
+    return MessageKind::expectation;
   if (message.type != (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW)) return MessageKind::other;
   return (message.flags & (NLM_F_CREATE | NLM_F_EXCL)) != 0 ? MessageKind::created : MessageKind::updated;
 }
@@ -295,19 +300,6 @@ std::expected<Flow, DecodeError> decode_flow(const Message& message) {
     return std::unexpected(DecodeError::bad_attribute);
   if (!read_extras(top, flow)) return std::unexpected(DecodeError::bad_attribute);
   return flow;
-}
-
-std::expected<FlowKey, DecodeError> decode_master(const Message& message) {
-  if (message.payload.size() < sizeof(nfgenmsg)) return std::unexpected(DecodeError::truncated);
-  const Attributes top(message.payload.subspan(sizeof(nfgenmsg)));
-  if (!top.whole()) return std::unexpected(DecodeError::bad_attribute);
-  if (!top.has(CTA_EXPECT_MASTER)) return std::unexpected(DecodeError::missing_master);
-  FlowKey key;
-  const auto tuple = read_tuple(top.view(CTA_EXPECT_MASTER), key.protocol);
-  if (!tuple) return std::unexpected(tuple.error());
-  key.original = *tuple;
-  if (!top.read(CTA_EXPECT_ZONE, key.zone)) return std::unexpected(DecodeError::bad_attribute);
-  return key;
 }
 
 int error_code(const Message& message) {
@@ -365,6 +357,7 @@ void encode_request(Bytes& out, RequestKind kind, const Flow& flow, std::uint32_
     case RequestKind::remove_by_key:
     case RequestKind::remove_by_reply:
     case RequestKind::get:
+    case RequestKind::expect:
       break;
   }
 }

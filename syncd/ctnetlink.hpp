@@ -21,12 +21,13 @@ namespace syncd::ctnetlink {
 
 /// Why a message was not understood; each is one counter.
 enum class DecodeError : std::uint8_t {
-  truncated,           ///< shorter than its header says
-  bad_attribute,       ///< an attribute overruns its parent, or has the wrong size
-  missing_tuple,       ///< no original or reply tuple
-  unsupported_family,  ///< neither IPv4 nor IPv6
-  directional_zone,    ///< a zone for one direction only: a Flow has no place for it
-  missing_master,      ///< an expectation of no flow
+  truncated,                ///< shorter than its header says
+  bad_attribute,            ///< an attribute overruns its parent, or has the wrong size
+  missing_tuple,            ///< no original or reply tuple
+  unsupported_family,       ///< neither IPv4 nor IPv6
+  directional_zone,         ///< a zone for one direction only: a Flow has no place for it
+  missing_master,           ///< an expectation of no flow
+  unsupported_expectation,  ///< an expectation of another form than helpers of the kernel make
   count,
 };
 std::string_view to_string(DecodeError error);
@@ -48,6 +49,12 @@ std::optional<Message> next_message(common::ByteView& datagram);
 std::expected<Flow, DecodeError> decode_flow(const Message& message);
 /// Of a message of kind expectation: the flow that announces another one.
 std::expected<FlowKey, DecodeError> decode_master(const Message& message);
+struct Announced {
+  FlowKey master;
+  Expectation expectation;
+};
+/// Of such a message: all of it. What a record has no form for is `unsupported_expectation`.
+std::expected<Announced, DecodeError> decode_expectation(const Message& message);
 /// Of a message of kind error or done: the errno value, positive; 0 is success.
 int error_code(const Message& message);
 /// The dump was overtaken by a change of the table itself and may lack entries.
@@ -64,9 +71,16 @@ enum class RequestKind : std::uint8_t {
   remove_by_key,
   remove_by_reply,  ///< the entry that answers to this reply tuple, as the kernel shows it (translated)
   get,
+  expect,  ///< one of the flow's expectations, by encode_expectation()
 };
 /// Appends one message for the flow. Only the key counts for remove_by_key and get.
 void encode_request(common::Bytes& out, RequestKind kind, const Flow& flow, std::uint32_t sequence);
+/// Appends a request to expect what the flow announced; nothing but the time is changed where it is expected already.
+void encode_expectation(common::Bytes& out, const Flow& master, const Expectation& expectation, std::uint32_t sequence);
+/// Appends a request for what the flow announced: a dump, answered by messages of kind expectation and done.
+void encode_expectations_of(common::Bytes& out, const FlowKey& master, std::uint32_t sequence);
+/// Appends a request for all expectations, both families.
+void encode_expectations_dump(common::Bytes& out, std::uint32_t sequence);
 /// Appends a request for the whole table, both families.
 void encode_dump(common::Bytes& out, std::uint32_t sequence);
 

@@ -81,11 +81,11 @@ inline constexpr std::size_t kLongestRequest = 960;
 class MessageWriter {
  public:
   MessageWriter(common::Bytes& out, std::uint16_t type, std::uint16_t flags, std::uint8_t family,
-                std::uint32_t sequence)
+                std::uint32_t sequence, std::uint16_t subsystem = NFNL_SUBSYS_CTNETLINK)
       : out_(out), start_(out.size()), at_(out.size()) {
     out_.resize(start_ + kLongestRequest);
     nlmsghdr header{};
-    header.nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | type);
+    header.nlmsg_type = static_cast<std::uint16_t>(subsystem << 8 | type);
     header.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
     header.nlmsg_seq = sequence;
     append(&header, sizeof header);

@@ -175,6 +175,7 @@ void Engine::State::on_dumped(const FlowsDumped& dumped, Time now) {
       return;
     case DumpFor::observer:
       observer.on_dumped(dumped.flows, dumped.last, dumped.failed, now);
+      if (dumped.last && !dumped.failed) observer.on_masters(dumped.masters);
       break;
     case DumpFor::verify:
       verify.on_dumped(dumped.flows, dumped.last, dumped.failed);
@@ -297,6 +298,7 @@ void Engine::State::advance(Time now, Actions& out) {
   peer.expire(now);
   commit.tick(now);
   if (observer.sweeping()) observer.sweep(now);
+  if (auto keys = observer.take_unread(); !keys.empty()) out.push_back(ReadFlows{std::move(keys)});
   // Not before our own kernel has been read once: what the sweep is to find may not be in the table yet.
   const bool may_sweep = observer.dumped_once() && receiver.sweeping();
   if (may_sweep && receiver.sweep()) peer.tell_now(now);

@@ -46,6 +46,7 @@ struct FlowsDumped {
   std::span<const Flow> flows;
   bool last = false;
   bool failed = false;
+  std::span<const FlowKey> masters = {};  ///< with the last part: flows that have announced what has not come yet
 };
 /// The kernel lost events for us (ENOBUFS): what we know may be wrong until a dump has been compared.
 struct EventsLost {};
@@ -116,6 +117,11 @@ struct SyncEvents {
   std::uint64_t request = 0;
   bool operator==(const SyncEvents&) const = default;
 };
+/// Read these flows, with what they expect: as FlowChange `detailed`.
+struct ReadFlows {
+  std::vector<FlowKey> keys;
+  bool operator==(const ReadFlows&) const = default;
+};
 /// Have the kernel report what packets make and change, or not. It reports endings in any case. It does all of it from
 /// the beginning.
 struct HearPackets {
@@ -135,8 +141,8 @@ struct CollectPapers {
 using common::Finished;
 using common::Log;
 using common::SendReply;
-using Action = std::variant<SendNotify, Publish, StartDump, SyncEvents, HearPackets, FlushKernel, CollectPapers,
-                            SendReply, Log, Finished>;
+using Action = std::variant<SendNotify, Publish, StartDump, SyncEvents, ReadFlows, HearPackets, FlushKernel,
+                            CollectPapers, SendReply, Log, Finished>;
 using Actions = std::vector<Action>;
 
 std::string to_string(const Event& event);

@@ -122,6 +122,7 @@ std::string to_string(const Action& action) {
                         [](const Publish& a) { return "Publish " + common::encode(a.report); },
                         [](const StartDump& a) { return fmt::format("StartDump {}", a.dump); },
                         [](const SyncEvents& a) { return fmt::format("SyncEvents {}", a.request); },
+                        [](const ReadFlows& a) { return fmt::format("ReadFlows {}", a.keys.size()); },
                         [](const HearPackets& a) { return fmt::format("HearPackets {}", a.on); },
                         [](const FlushKernel& a) { return fmt::format("FlushKernel {}", a.request); },
                         [](const CollectPapers&) -> std::string { return "CollectPapers"; },

@@ -70,6 +70,7 @@ std::string to_string(const Extras& extras) {
   }
   if (!extras.helper.empty()) out += ", helper " + extras.helper;
   if (extras.synproxy) out += fmt::format(", synproxy {:x}", extras.synproxy->initial);
+  if (!extras.expectations.empty()) out += fmt::format(", expects {}", extras.expectations.size());
   if (extras.master) out += ", announced by " + to_string(*extras.master);
   return out;
 }

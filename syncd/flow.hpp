@@ -81,6 +81,28 @@ struct SynproxyState {
   auto operator<=>(const SynproxyState&) const = default;
 };
 
+/// A connection that a helper expects because another one, its master, has announced it (nf_conntrack_expect.h).
+struct Expectation {
+  Tuple tuple;                   ///< source port and address as far as they count
+  std::uint8_t protocol = 0;     ///< one with ports
+  std::uint8_t source_bits = 0;  ///< of the source address that count, from the front
+  bool source_port_counts = false;
+  std::uint8_t kind = 0;   ///< the helper's number for what is expected (CTA_EXPECT_CLASS)
+  std::uint8_t flags = 0;  ///< NF_CT_EXPECT_...
+  std::string function;    ///< what the kernel does when it comes (CTA_EXPECT_FN); empty: nothing
+  /// How it is translated then: what stood in the announcement before that was translated.
+  struct Translation {
+    bool of_reply = false;      ///< the expected connection goes in the reply direction of its master
+    common::IpAddress address;  ///< all zero: it is the master's
+    std::uint16_t port = 0;
+    auto operator<=>(const Translation&) const = default;
+  };
+  std::optional<Translation> translation;
+  auto operator<=>(const Expectation&) const = default;
+};
+/// NF_CT_EXPECTFN_NAME has no limit of its own in the kernel; these are "nat-follow-master" and shorter.
+inline constexpr std::size_t kMaxFunctionName = 31;
+
 using Labels = std::array<std::byte, 16>;
 /// NF_CT_HELPER_NAME_LEN less its end.
 inline constexpr std::size_t kMaxHelperName = 15;
@@ -93,9 +115,15 @@ struct Extras {
   std::string helper;                                  ///< empty: none
   std::optional<SynproxyState> synproxy;               ///< not all zero
   std::optional<FlowKey> master;                       ///< of an expected flow: the one that announced it
+  std::vector<Expectation> expectations;               ///< what it announced and nobody has called yet; in their order
   bool operator==(const Extras&) const = default;
   bool empty() const { return *this == Extras{}; }
 };
+
+inline Extras without_expectations(Extras extras) {
+  extras.expectations.clear();
+  return extras;
+}
 
 /// Shared, for flows are copied often and extras are rare.
 class ExtrasRef {
@@ -129,7 +157,7 @@ enum class ChangeKind : std::uint8_t {
   created,
   updated,
   destroyed,
-  detailed,  ///< no event: an entry that was read because the kernel reports no change of its extras
+  detailed,  ///< no event: an entry that was read, with all that it expects, for of that reports say nothing
 };
 
 /// An event of the kernel. `own`: caused by a request of this process (netlink port id), so not a packet's
@@ -154,6 +182,7 @@ struct KernelWrite {
     set_timeout,       ///< only where it exists: nothing but the timeout
     remove,            ///< by key
     replace,           ///< delete what holds the key and what holds the reply tuple, then create
+    expect,            ///< what this flow, which is there, announced: the expectations among its extras
   } op = Op::create_or_update;
   Flow flow;
   std::uint64_t token = 0;  ///< comes back in KernelResult when the kernel refuses

@@ -21,6 +21,26 @@ bool one_family(const Flow& flow) {
          flow.reply.destination.family() == family;
 }
 
+/// Neither reports nor dumps of flows say what is expected: what is known of it stays.
+void keep_expectations(Flow& flow, const std::vector<Expectation>& known) {
+  Extras extras = flow.extras ? *flow.extras : Extras{};
+  extras.expectations = known;
+  flow.extras = std::move(extras);
+}
+
+std::vector<Expectation> expectations_of(ByteView record) {
+  const Flow flow = decode(record);
+  return flow.extras ? flow.extras->expectations : std::vector<Expectation>{};
+}
+
+/// The flow as a dump shows it, with what no dump shows.
+void encode_dumped(const Flow& flow, ByteView known, const TcpState* known_tcp, Record& out) {
+  if (!expects(known)) return encode(flow, known_tcp, out);
+  Flow with = flow;
+  keep_expectations(with, expectations_of(known));
+  encode(with, known_tcp, out);
+}
+
 bool same_state(ByteView a, const RecordLayout& la, ByteView b, const RecordLayout& lb) {
   return std::ranges::equal(a.first(la.state_end), b.first(lb.state_end));
 }
@@ -186,8 +206,10 @@ void Observer::on_live_own(Slot slot, const Flow& flow, bool from_dump, Time now
   Record record;
   if (layout && (layout->has_extras || layout->has_master) && !from_dump)
     encode(completed(flow, old), nullptr, record);
+  else if (was_gone)
+    encode(flow, nullptr, record);
   else
-    encode(flow, layout && layout->has_tcp ? &known : nullptr, record);
+    encode_dumped(flow, old, layout && layout->has_tcp ? &known : nullptr, record);
   const bool same =
       !was_gone && layout && std::ranges::equal(old.first(layout->state_end), record.view().first(record.state_end));
   store_.set_in_kernel(e, true);
@@ -221,9 +243,9 @@ void Observer::on_live_own(Slot slot, const Flow& flow, bool from_dump, Time now
 void Observer::on_live_copy(Slot slot, const Flow& flow, bool from_dump, Time now) {
   Entry& e = store_[slot];
   if (e.is(entry::gone)) return;
-  Record record;
-  encode(flow, nullptr, record);
   const ByteView old = store_.table.record(slot);
+  Record record;
+  encode_dumped(flow, old, nullptr, record);
   const auto old_layout = inspect(old), layout = inspect(record.view());
   if (!old_layout || !layout) return;
   const bool known = e.is(entry::in_kernel);
@@ -248,7 +270,8 @@ void Observer::on_live_copy(Slot slot, const Flow& flow, bool from_dump, Time no
   }
 }
 
-/// The kernel does not report that a helper has shifted the sequence numbers of a connection; it was asked.
+/// The kernel does not report that a helper has shifted the sequence numbers of a connection, and of what is expected
+/// only that there is news; it was asked.
 void Observer::on_detailed(const Flow& flow, Time now) {
   Record key;
   encode_key(flow.key, key);
@@ -260,14 +283,29 @@ void Observer::on_detailed(const Flow& flow, Time now) {
   Flow known = decode(old);
   // Of what is compared only this; all else is told by reports, which come in their order.
   known.extras = completed(flow, old).extras;
+  const auto expected = flow.extras ? flow.extras->expectations : std::vector<Expectation>{};
+  keep_expectations(known, expected);
   known.status |= flow.status & status_bits::seq_adjust;
   const auto layout = inspect(old);
   Record record;
   encode(known, nullptr, record);
   const bool same = layout && std::ranges::equal(old.first(layout->state_end), record.view().first(record.state_end));
   if (same) return;
+  store_.counters[Counter::expectations_left_out] += expected.size() - expectations_of(record.view()).size();
   store_.set_record(slot, record);
   sender_.changed(slot, now);
+}
+
+void Observer::on_masters(std::span<const FlowKey> masters) {
+  Record key;
+  for (const FlowKey& master : masters) {
+    encode_key(master, key);
+    const Slot slot = store_.table.find(key.key());
+    if (slot == kNoSlot || store_[slot].is(entry::gone) || store_.expecting.contains(slot)) continue;
+    if (store_.group_of(store_[slot]).role == Role::master) unread_.push_back(master);
+  }
+  for (const Slot slot : store_.expecting)
+    if (store_.group_of(store_[slot]).role == Role::master) unread_.push_back(decode_key(store_.table.record(slot)));
 }
 
 void Observer::on_destroyed(const Flow& flow, Time now) {

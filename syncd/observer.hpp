@@ -10,6 +10,8 @@
 #include <array>
 #include <optional>
 #include <span>
+#include <utility>
+#include <vector>
 
 #include "common/time.hpp"
 #include "syncd/commit.hpp"
@@ -54,6 +56,10 @@ class Observer {
   bool dump_due(common::Time now) const { return dump_at_ && *dump_at_ <= now && !dumping_ && !sweeping_; }
   void dump_started(common::Time now);
   void on_dumped(std::span<const Flow> flows, bool last, bool failed, common::Time now);
+  /// What the kernel expects at the end of a dump: these flows announced it.
+  void on_masters(std::span<const FlowKey> masters);
+  /// Flows of ours whose expectations are to be read: after a dump, of all that has any here or in the kernel.
+  std::vector<FlowKey> take_unread() { return std::exchange(unread_, {}); }
   /// A slice of what a dump did not show.
   void sweep(common::Time now);
   bool sweeping() const { return sweeping_; }
@@ -86,6 +92,7 @@ class Observer {
   bool dumping_ = false, sweeping_ = false, again_ = false;
   bool dumped_once_ = false;
   Slot cursor_ = 0;
+  std::vector<FlowKey> unread_;
   tsl::robin_set<std::uint32_t> ended_meanwhile_;  ///< hashes: what ended while a dump that may still show it was read
 };
 

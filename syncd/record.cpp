@@ -373,6 +373,17 @@ Flow decode(ByteView record) {
   return flow;
 }
 
+bool expects(ByteView record) {
+  // Nearly all records have no extras, which two bytes tell.
+  const std::size_t key_end = key_layout(byte_at(record, 0)).end;
+  if ((byte_at(record, key_end) & kStatusReply) == 0 || (byte_at(record, key_end + 1) & kReplyExtras) == 0)
+    return false;
+  const auto layout = inspect(record);
+  if (!layout) return false;
+  const ByteView extras = record.subspan(layout->extras_begin + 1u, layout->state_end - layout->extras_begin - 1u);
+  return !read_extras(extras).expectations.empty();
+}
+
 std::optional<FlowKey> master_of(ByteView record) {
   const auto layout = inspect(record);
   if (!layout || !layout->has_master) return std::nullopt;

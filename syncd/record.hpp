@@ -101,6 +101,8 @@ Flow decode(common::ByteView record);
 FlowKey decode_key(common::ByteView record);
 /// The key's bytes.
 common::ByteView key_of(common::ByteView record);
+/// Expectations are among its extras.
+bool expects(common::ByteView record);
 /// The flow that announced this one.
 std::optional<FlowKey> master_of(common::ByteView record);
 /// The flow of a report, with what the report leaves out taken from what is known.

@@ -55,6 +55,8 @@ inline std::uint32_t u32_at(ByteView data, std::size_t at) {
 
 bool only_master(const Extras& extras);
 void write_extras(const Extras& extras, Pen& pen);
+/// How many of the expectations find room beside the other extras.
+std::size_t expectations_that_fit(const Extras& extras);
 /// Size of the extras, with the byte of their length.
 std::expected<std::size_t, RecordError> inspect_extras(ByteView data, std::size_t at, unsigned head);
 /// Of extras that inspect_extras() has made sure of, without the byte of their length.

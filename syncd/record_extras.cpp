@@ -2,16 +2,18 @@
 #include <span>
 #include <tuple>
 
+#include "syncd/expectation.hpp"
 #include "syncd/record_bytes.hpp"
 
 namespace syncd::record_bytes {
 namespace {
 
 constexpr std::uint8_t kSctp = 132;
-enum class Extra : std::uint8_t { sctp = 1, shifts = 2, labels = 3, helper = 4, synproxy = 5 };
+enum class Extra : std::uint8_t { sctp = 1, shifts = 2, labels = 3, helper = 4, synproxy = 5, expectations = 6 };
 
-/// What a part of the extras must be long; 0: any length, for we do not know it.
-bool fits(unsigned type, std::size_t size) {
+/// A part of the extras that we know has its form; one that we do not know has any.
+bool fits(unsigned type, ByteView value) {
+  const std::size_t size = value.size();
   switch (static_cast<Extra>(type)) {
     case Extra::sctp:
       return size == 9;
@@ -23,6 +25,8 @@ bool fits(unsigned type, std::size_t size) {
       return size >= 1 && size <= kMaxHelperName;
     case Extra::synproxy:
       return size == 12;
+    case Extra::expectations:
+      return read_expectations(value).has_value();
   }
   return true;
 }
@@ -35,7 +39,7 @@ bool for_extras(ByteView extras, Each each) {
     if (extras.size() < 2) return false;
     const unsigned type = byte_at(extras, 0);
     const std::size_t size = byte_at(extras, 1);
-    if (type <= before || extras.size() - 2 < size || !fits(type, size)) return false;
+    if (type <= before || extras.size() - 2 < size || !fits(type, extras.subspan(2, size))) return false;
     each(type, extras.subspan(2, size));
     extras = extras.subspan(2 + size);
     before = type;
@@ -47,7 +51,26 @@ bool for_extras(ByteView extras, Each each) {
 
 /// There are no extras but the master, which stands elsewhere.
 bool only_master(const Extras& extras) {
-  return !extras.sctp && !extras.shifts && !extras.labels && extras.helper.empty() && !extras.synproxy;
+  return !extras.sctp && !extras.shifts && !extras.labels && extras.helper.empty() && !extras.synproxy &&
+         extras.expectations.empty();
+}
+
+std::size_t expectations_that_fit(const Extras& extras) {
+  if (extras.expectations.empty()) return 0;
+  constexpr std::size_t kHead = 2;
+  std::size_t left = kMaxExtras - kHead;
+  if (extras.sctp) left -= kHead + 9;
+  if (extras.shifts) left -= kHead + 24;
+  if (extras.labels) left -= kHead + extras.labels->size();
+  if (!extras.helper.empty()) left -= kHead + std::min(extras.helper.size(), kMaxHelperName);
+  if (extras.synproxy) left -= kHead + 12;
+  std::size_t n = 0;
+  for (; n < extras.expectations.size(); ++n) {
+    const std::size_t size = size_of(extras.expectations[n]);
+    if (size > left) break;
+    left -= size;
+  }
+  return n;
 }
 
 std::expected<std::size_t, RecordError> inspect_extras(ByteView data, std::size_t at, unsigned head) {
@@ -96,6 +119,12 @@ void write_extras(const Extras& extras, Pen& pen) {
     for (const std::uint32_t v : {extras.synproxy->initial, extras.synproxy->timestamp, extras.synproxy->offset})
       pen.u32(v);
   }
+  if (const std::size_t n = expectations_that_fit(extras); n != 0) {
+    part(Extra::expectations, 0);
+    std::byte* const begin = pen.at();
+    for (const Expectation& expectation : std::span(extras.expectations).first(n)) write_expectation(expectation, pen);
+    *(begin - 1) = static_cast<std::byte>(pen.at() - begin);
+  }
   *length = static_cast<std::byte>(pen.at() - length - 1);
 }
 
@@ -118,6 +147,9 @@ Extras read_extras(ByteView bytes) {
         break;
       case Extra::synproxy:
         out.synproxy = {u32_at(v, 0), u32_at(v, 4), u32_at(v, 8)};
+        break;
+      case Extra::expectations:
+        out.expectations = *read_expectations(v);
         break;
     }
   });

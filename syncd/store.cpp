@@ -22,6 +22,16 @@ void Store::count_out(Slot slot) {
   group_of(e).buckets.remove(key_of(table.record(slot)), e.digest);
 }
 
+void Store::note_expecting(Slot slot, const Record& record) {
+  if (record.size == record.key_end || !expects(record.view())) {
+    if (!expecting.empty()) expecting.erase(slot);
+  } else if (expecting.size() < kMaxExpecting || expecting.contains(slot)) {
+    expecting.insert(slot);
+  } else {
+    ++counters[Counter::expectations_left_out];
+  }
+}
+
 Slot Store::add(const Record& record, std::uint32_t hash, std::size_t group) {
   const Slot slot = table.insert(record.view(), hash);
   if (slot == kNoSlot) {
@@ -34,6 +44,7 @@ Slot Store::add(const Record& record, std::uint32_t hash, std::size_t group) {
   e.seen = dump_number;
   ++groups[group].flows;
   count_in(slot, record.key(), state_of(record));
+  note_expecting(slot, record);
   return slot;
 }
 
@@ -43,6 +54,9 @@ void Store::set_record(Slot slot, const Record& record) {
   if (!e.is(entry::gone | entry::withheld) && digest_of(state) != e.digest) {
     count_out(slot);
     count_in(slot, record.key(), state);
+    note_expecting(slot, record);
+  } else if (e.is(entry::withheld)) {
+    note_expecting(slot, record);
   }
   table.set_record(slot, record.view());
 }
@@ -59,6 +73,7 @@ void Store::end(Slot slot) {
   e.clear(entry::adopted | entry::behind | entry::rebind | entry::retime | entry::retried | entry::refused |
           entry::found);
   count_out(slot);
+  if (!expecting.empty()) expecting.erase(slot);
   Record key;
   const common::ByteView record = table.record(slot);
   encode_key(decode_key(record), key);
@@ -70,6 +85,7 @@ void Store::revive(Slot slot, const Record& record) {
   table.set_record(slot, record.view());
   e.clear(entry::gone);
   count_in(slot, record.key(), state_of(record));
+  note_expecting(slot, record);
   Group& g = group_of(e);
   ++g.flows;
   // A removal that is still queued becomes a replacement: the kernel has an entry of the flow's earlier life.

@@ -1,11 +1,17 @@
 #pragma once
 // The table with its lists and its bookkeeping: the one place where an entry changes hands between "known", "to be
 // sent", "to be written" and "free", so that no list can point at an entry that is used anew.
+#include <tsl/robin_set.h>
+
 #include "syncd/counters.hpp"
 #include "syncd/group.hpp"
 #include "syncd/table.hpp"
 
 namespace syncd {
+
+/// Flows of which expectations are kept account: far more than kernels expect at a time (nf_conntrack_expect_max is a
+/// thousandth of a table's buckets or so). What others announced goes over, but is not written at a takeover.
+inline constexpr std::size_t kMaxExpecting = 65536;
 
 class Store {
  public:
@@ -18,6 +24,10 @@ class Store {
   std::uint8_t dump_number = 0;  ///< of the newest dump, for Entry::seen
   /// The table has all that our kernel has: a dump was read to its end, and no events were lost since.
   bool whole = false;
+
+  /// Flows that have announced others which have not come yet. Expectations are few: a kernel has room for some
+  /// thousand.
+  tsl::robin_set<Slot> expecting;
 
   SlotList endings, changes;  ///< to send
   SlotList graves;            ///< gone at the peer's word, remembered until nothing older can come
@@ -50,6 +60,7 @@ class Store {
   void move_to_group(Slot slot, std::size_t group);
 
  private:
+  void note_expecting(Slot slot, const Record& record);
   void count_in(Slot slot, common::ByteView key, common::ByteView state);
   void count_out(Slot slot);
   SlotList& list(Queue queue) {

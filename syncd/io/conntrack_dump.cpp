@@ -3,6 +3,8 @@
 #include <linux/netlink.h>
 #include <sys/epoll.h>
 
+#include <utility>
+
 #include "common/io/log.hpp"
 
 namespace syncd::io {
@@ -28,7 +30,8 @@ ConntrackDump::~ConntrackDump() {
 void ConntrackDump::start(std::uint64_t dump) {
   close();
   dump_ = dump;
-  interrupted_ = false;
+  interrupted_ = expectations_ = false;
+  masters_.clear();
   if (const auto asked = request(); !asked) {
     common::io::log(common::io::LogLevel::warning, "dump_failed", asked.error().text);
     failure_->set(common::io::now());
@@ -59,33 +62,55 @@ void ConntrackDump::read() {
       break;
   }
   flows_.clear();
-  while (const auto message = ctnetlink::next_message(datagram)) {
-    interrupted_ = interrupted_ || ctnetlink::dump_interrupted(*message);
-    switch (ctnetlink::kind_of(*message)) {
-      case MessageKind::created:
-      case MessageKind::updated:
-        if (const auto flow = ctnetlink::decode_flow(*message))
-          flows_.push_back(*flow);
-        else
-          counters_.add(flow.error());
-        break;
-      case MessageKind::done:
-      case MessageKind::error:
-        finish(interrupted_ || ctnetlink::error_code(*message) != 0);
-        return;
-      case MessageKind::destroyed:
-      case MessageKind::expectation:
-      case MessageKind::other:
-        break;
-    }
-  }
-  handler_({.dump = dump_, .flows = flows_});
+  while (const auto message = ctnetlink::next_message(datagram))
+    if (!take(*message)) return;
+  if (!flows_.empty()) handler_({.dump = dump_, .flows = flows_});
 }
 
-/// The last piece carries the flows that came with the end mark.
+/// False: it was the last one of its kind.
+bool ConntrackDump::take(const ctnetlink::Message& message) {
+  interrupted_ = interrupted_ || ctnetlink::dump_interrupted(message);
+  switch (ctnetlink::kind_of(message)) {
+    case MessageKind::created:
+    case MessageKind::updated:
+      if (const auto flow = ctnetlink::decode_flow(message))
+        flows_.push_back(*flow);
+      else
+        counters_.add(flow.error());
+      break;
+    case MessageKind::expectation:
+      if (const auto master = ctnetlink::decode_master(message))
+        masters_.push_back(*master);
+      else
+        counters_.add(master.error());
+      break;
+    case MessageKind::done:
+    case MessageKind::error:
+      if (interrupted_ || ctnetlink::error_code(message) != 0)
+        finish(true);
+      else
+        next_stage();
+      return false;
+    case MessageKind::destroyed:
+    case MessageKind::other:
+      break;
+  }
+  return true;
+}
+
+/// After the flows, what they announced: from the same socket, which has no other answers to come.
+void ConntrackDump::next_stage() {
+  if (std::exchange(expectations_, true)) return finish(false);
+  if (!flows_.empty()) handler_({.dump = dump_, .flows = flows_});
+  flows_.clear();
+  common::Bytes bytes;
+  ctnetlink::encode_expectations_dump(bytes, 2);
+  if (!socket_->send(bytes)) finish(true);
+}
+
 void ConntrackDump::finish(bool failed) {
   close();
-  handler_({.dump = dump_, .flows = failed ? std::span<const Flow>() : flows_, .last = true, .failed = failed});
+  handler_({.dump = dump_, .flows = {}, .last = true, .masters = masters_, .failed = failed});
 }
 
 void ConntrackDump::close() {

@@ -21,6 +21,7 @@ class ConntrackDump {
     std::uint64_t dump = 0;
     std::span<const Flow> flows;
     bool last = false;
+    std::span<const FlowKey> masters = {};  ///< with the last piece: flows that have announced others
     bool failed = false;  ///< cut short, or overtaken by a change of the table's size: to be asked again
   };
   using Handler = std::function<void(const Piece&)>;
@@ -36,6 +37,8 @@ class ConntrackDump {
 
  private:
   common::Status request();
+  bool take(const ctnetlink::Message& message);
+  void next_stage();
   void read();
   void finish(bool failed);
   void close();
@@ -47,8 +50,10 @@ class ConntrackDump {
   std::optional<NetlinkSocket> socket_;  ///< a fresh one for each dump: nothing left over can be taken for the new one
   std::uint64_t dump_ = 0;
   bool interrupted_ = false;
+  bool expectations_ = false;  ///< the flows are read, now what they announced is
   common::Bytes buffer_;
   std::vector<Flow> flows_;
+  std::vector<FlowKey> masters_;
 };
 
 }  // namespace syncd::io

@@ -59,7 +59,7 @@ common::Result<ConntrackEvents> ConntrackEvents::open(std::uint32_t writer) {
   if (!socket) return std::unexpected(socket.error());
   socket->receive_buffer(kBacklog / 2 * kBytesPerReport);
   if (const auto attached = leave_out(*socket, writer); !attached) return std::unexpected(attached.error());
-  for (const unsigned group : {NFNLGRP_CONNTRACK_DESTROY, NFNLGRP_CONNTRACK_EXP_NEW})
+  for (const unsigned group : {NFNLGRP_CONNTRACK_DESTROY, NFNLGRP_CONNTRACK_EXP_NEW, NFNLGRP_CONNTRACK_EXP_DESTROY})
     if (const auto joined = socket->join(group); !joined) return std::unexpected(joined.error());
   ConntrackEvents result(std::move(*socket));
   if (const auto heard = result.hear_packets(true); !heard) return std::unexpected(heard.error());

@@ -44,8 +44,9 @@ class ConntrackEvents {
   /// Up to kPortion reports, into changes().
   Read read(DecodeCounters& counters);
   const std::vector<FlowChange>& changes() const { return changes_; }
-  /// Flows that have announced others since the last call: a helper then may have shifted their sequence numbers, and
-  /// of that there is no report.
+  /// Flows that have announced others since the last call, or whose announced ones have come or will not come any more:
+  /// what they expect is to be read. A helper may have shifted their sequence numbers, too, and of that there is no
+  /// report.
   std::vector<FlowKey> take_masters() { return std::exchange(masters_, {}); }
   std::uint64_t overruns() const { return overruns_; }
 

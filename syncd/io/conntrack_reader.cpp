@@ -35,7 +35,33 @@ std::vector<FlowChange> ConntrackReader::read(std::span<const FlowKey> keys, Dec
     }
     if (socket_.send(requests_)) receive(found, counters);
   }
+  std::erase_if(found, [&](FlowChange& change) { return !read_expectations(change.flow, counters); });
   return found;
+}
+
+/// False: the kernel did not say all of it, or has the flow no more. Of a flow without a helper it says nothing at all.
+bool ConntrackReader::read_expectations(Flow& flow, DecodeCounters& counters) {
+  requests_.clear();
+  ctnetlink::encode_expectations_of(requests_, flow.key, ++sequence_);
+  if (!socket_.send(requests_)) return false;
+  Extras extras = flow.extras ? *flow.extras : Extras{};
+  bool silent = true, done = false;
+  common::ByteView datagram;
+  while (socket_.receive(buffer_, datagram) == NetlinkSocket::Received::datagram) {
+    silent = false;
+    while (const auto message = ctnetlink::next_message(datagram)) {
+      const auto kind = ctnetlink::kind_of(*message);
+      done = done || kind == ctnetlink::MessageKind::done;
+      if (kind != ctnetlink::MessageKind::expectation) continue;
+      if (auto announced = ctnetlink::decode_expectation(*message))
+        extras.expectations.push_back(std::move(announced->expectation));
+      else
+        counters.add(announced.error());
+    }
+  }
+  std::ranges::sort(extras.expectations);
+  flow.extras = std::move(extras);
+  return done || silent;
 }
 
 /// What is refused is not there any more.

@@ -1,5 +1,6 @@
 #pragma once
-// Reads single entries of the kernel's table. The kernel answers within sendmsg, so nothing is waited for.
+// Reads single entries of the kernel's table, with what they expect. The kernel answers within sendmsg, and goes on
+// with a longer answer while it is read, so nothing is waited for.
 #include <span>
 #include <vector>
 
@@ -23,6 +24,7 @@ class ConntrackReader {
  private:
   explicit ConntrackReader(NetlinkSocket socket) : socket_(std::move(socket)) {}
   void receive(std::vector<FlowChange>& out, DecodeCounters& counters);
+  bool read_expectations(Flow& flow, DecodeCounters& counters);
 
   NetlinkSocket socket_;
   common::Bytes requests_, buffer_;

@@ -40,6 +40,10 @@ void plan(const KernelWrite& write, std::size_t index, auto& batch) {
       batch.push_back({index, RequestKind::remove_by_reply});
       batch.push_back({index, RequestKind::create});
       break;
+    case Op::expect:
+      for (std::size_t part = 0; write.flow.extras && part < write.flow.extras->expectations.size(); ++part)
+        batch.push_back({.write = index, .kind = RequestKind::expect, .part = part});
+      break;
   }
 }
 
@@ -75,9 +79,14 @@ void ConntrackWriter::write(std::span<const KernelWrite> writes, std::vector<Ker
 void ConntrackWriter::perform(std::span<const KernelWrite> writes, std::vector<Request>& batch) {
   bytes_.clear();
   sequence_ += static_cast<std::uint32_t>(kBatch) * 2;
-  for (std::size_t i = 0; i < batch.size(); ++i)
-    ctnetlink::encode_request(bytes_, batch[i].kind, writes[batch[i].write].flow,
-                              sequence_ + static_cast<std::uint32_t>(i));
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    const Flow& flow = writes[batch[i].write].flow;
+    const auto sequence = sequence_ + static_cast<std::uint32_t>(i);
+    if (batch[i].kind == RequestKind::expect)
+      ctnetlink::encode_expectation(bytes_, flow, flow.extras->expectations[batch[i].part], sequence);
+    else
+      ctnetlink::encode_request(bytes_, batch[i].kind, flow, sequence);
+  }
   if (const auto sent = socket_.send(bytes_); !sent) {
     for (Request& request : batch) {
       request.refused = true;
@@ -176,6 +185,7 @@ void ConntrackWriter::follow_up(std::span<const KernelWrite> writes, const std::
           refuse(write, request.code, refused);
         }
         break;
+      case RequestKind::expect:
       case RequestKind::create_untied:
       case RequestKind::update_but_status:
       case RequestKind::set_timeout:

@@ -49,7 +49,8 @@ class ConntrackWriter {
   struct Request {
     std::size_t write = 0;  ///< index into the writes
     ctnetlink::RequestKind kind{};
-    int code = 0;  ///< what the kernel answered
+    std::size_t part = 0;  ///< kind expect: which of the write's expectations
+    int code = 0;          ///< what the kernel answered
     bool refused = false;
     bool same = false;  ///< kind get: the entry found is the one wanted
   };

@@ -51,6 +51,8 @@ constexpr std::size_t kFastPortion = 4;
 /// The kernel reports that a connection announces another one before it changes the packet that does so, and with it
 /// the sequence numbers: within microseconds, on the same processor.
 constexpr common::Duration kDetailsAfter = 2ms;
+/// Read in one go: some milliseconds.
+constexpr std::size_t kDetailsAtOnce = 256;
 
 const char* const kNoReports =
     "the kernel does not report changes of connections: set net.netfilter.nf_conntrack_events=1 "
@@ -118,7 +120,7 @@ common::Status Shell::open_kernel() {
   reader_.emplace(std::move(*reader));
   dump_.emplace(loop_, counters_.decode, [this](const ConntrackDump::Piece& piece) {
     if (piece.failed) ++counters_.dumps_failed;
-    feed(FlowsDumped{piece.dump, piece.flows, piece.last, piece.failed});
+    feed(FlowsDumped{piece.dump, piece.flows, piece.last, piece.failed, piece.masters});
     turn();
   });
   links_.emplace(
@@ -239,7 +241,7 @@ Shell::Portion Shell::read_events() {
   const auto read = events_->read(counters_.decode);
   const std::size_t count = events_->changes().size();
   if (count != 0) feed(FlowsChanged{events_->changes()});
-  note_masters();
+  read_soon(events_->take_masters());
   if (read.lost) feed(EventsLost{});
   for (std::size_t i = 0; i < waiting; ++i) syncs_[i].read += count;
   // More than this cannot have been waiting when the request was made, even if reports come faster than we
@@ -254,15 +256,24 @@ Shell::Portion Shell::read_events() {
   return {count, read.emptied};
 }
 
-void Shell::note_masters() {
-  const auto masters = events_->take_masters();
+void Shell::read_soon(const std::vector<FlowKey>& masters) {
   if (masters.empty()) return;
   if (masters_.empty()) detail_timer_->set(common::io::now() + kDetailsAfter);
   masters_.insert(masters_.end(), masters.begin(), masters.end());
 }
 
+/// A flow that announces and is called in turn is told of twice.
 void Shell::read_details() {
-  const auto found = reader_->read(std::exchange(masters_, {}), counters_.decode);
+  auto masters = std::exchange(masters_, {});
+  std::ranges::sort(masters);
+  const auto twice = std::ranges::unique(masters);
+  masters.erase(twice.begin(), twice.end());
+  if (masters.size() > kDetailsAtOnce) {
+    masters_.assign(masters.begin() + kDetailsAtOnce, masters.end());
+    masters.resize(kDetailsAtOnce);
+    detail_timer_->set(common::io::now() + kDetailsAfter);
+  }
+  const auto found = reader_->read(masters, counters_.decode);
   if (!found.empty()) feed(FlowsChanged{found});
   turn();
 }
@@ -406,20 +417,20 @@ void Shell::hear_packets(bool on) {
 }
 
 void Shell::perform(const Action& action) {
-  std::visit(
-      common::Overload{[&](const SendNotify& a) { vrrpd_->send(a.message); },
-                       [&](const Publish& a) {
-                         report_ = a.report;
-                         for (const std::uint64_t client : agents_) server_->send(client, a.report);
-                       },
-                       [&](const StartDump& a) { dump_->start(a.dump); },
-                       [&](const SyncEvents& a) { syncs_.push_back({.request = a.request}); },
-                       [&](const HearPackets& a) { hear_packets(a.on); },
-                       [&](const FlushKernel& a) { flushes_.push_back(a.request); },
-                       [&](const CollectPapers&) { papers_wanted_ = true; },
-                       [&](const SendReply& a) { server_->send(a.client, a.reply); },
-                       [&](const Log& a) { log(a.level, a.name, a.text); }, [&](const Finished&) { loop_.stop(); }},
-      action);
+  std::visit(common::Overload{
+                 [&](const SendNotify& a) { vrrpd_->send(a.message); },
+                 [&](const Publish& a) {
+                   report_ = a.report;
+                   for (const std::uint64_t client : agents_) server_->send(client, a.report);
+                 },
+                 [&](const StartDump& a) { dump_->start(a.dump); },
+                 [&](const SyncEvents& a) { syncs_.push_back({.request = a.request}); },
+                 [&](const ReadFlows& a) { read_soon(a.keys); }, [&](const HearPackets& a) { hear_packets(a.on); },
+                 [&](const FlushKernel& a) { flushes_.push_back(a.request); },
+                 [&](const CollectPapers&) { papers_wanted_ = true; },
+                 [&](const SendReply& a) { server_->send(a.client, a.reply); },
+                 [&](const Log& a) { log(a.level, a.name, a.text); }, [&](const Finished&) { loop_.stop(); }},
+             action);
 }
 
 }  // namespace syncd::io

@@ -56,7 +56,7 @@ class Shell {
   void serve_reports();
   void gather(bool on);
   Portion read_events();
-  void note_masters();
+  void read_soon(const std::vector<FlowKey>& masters);
   void read_details();
   void follow_interfaces();
   bool move_datagrams();
@@ -89,7 +89,7 @@ class Shell {
   Actions actions_;
   std::vector<Sync> syncs_;
   std::vector<std::uint64_t> flushes_;
-  std::vector<FlowKey> masters_;  ///< of announced flows, to be read anew
+  std::vector<FlowKey> masters_;  ///< flows to be read anew
   std::vector<KernelWrite> writes_;
   std::vector<KernelResult> refused_;
   std::vector<common::IpAddress> own_addresses_;

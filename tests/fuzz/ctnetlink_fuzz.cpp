@@ -26,6 +26,26 @@ void use(const Flow& flow) {
   common::check(request && view.empty() && ctnetlink::decode_flow(*request), "a request is understood as a report is");
 }
 
+/// So does what is expected.
+void use(const ctnetlink::Announced& announced) {
+  const auto family = announced.master.original.source.family();
+  if (announced.master.original.destination.family() != family) return;
+  Flow flow;
+  flow.key = announced.master;
+  flow.reply = inverted(flow.key);
+  flow.extras = Extras{.expectations = {announced.expectation}};
+  Record record;
+  encode(flow, nullptr, record);
+  common::check(inspect(record.view()).has_value(), "every expectation is part of a record");
+  const Flow again = decode(record.view());
+  common::check(again.extras && again.extras->expectations == flow.extras->expectations, "it stays what it is");
+  common::Bytes bytes;
+  ctnetlink::encode_expectation(bytes, flow, announced.expectation, 1);
+  common::ByteView view = bytes;
+  const auto request = ctnetlink::next_message(view);
+  common::check(request && view.empty() && ctnetlink::decode_expectation(*request), "a request is understood");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -41,6 +61,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       common::check(!ctnetlink::to_string(flow.error()).empty(), "every error has a name");
     const auto master = ctnetlink::decode_master(*message);
     common::check(master || !ctnetlink::to_string(master.error()).empty(), "every error has a name");
+    const auto announced = ctnetlink::decode_expectation(*message);
+    if (announced)
+      use(*announced);
+    else
+      common::check(!ctnetlink::to_string(announced.error()).empty(), "every error has a name");
   }
   return 0;
 }

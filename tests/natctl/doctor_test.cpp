@@ -14,7 +14,6 @@ Facts healthy() {
   for (const std::string& name : wanted_sysctls(test::article())) facts.sysctls[name] = "1";
   for (const char* interface : {"all", "eth0", "eth2"})
     facts.sysctls[std::string("net.ipv4.conf.") + interface + ".rp_filter"] = "2";
-  facts.sysctls["net.netfilter.nf_conntrack_helper"] = "0";
   facts.sysctls["net.ipv4.neigh.default.gc_thresh3"] = "1024";
   for (const char* interface : {"eth0", "eth1", "eth2"}) facts.interfaces[interface] = {true, 1500};
   facts.conntrack_count = 10;
@@ -84,10 +83,6 @@ TEST_CASE("each sysctl that makes a failover fail is found alone") {
   SECTION("no connection tracking") {
     facts.conntrack_max.reset();
     expected = "error: the kernel has no connection tracking: nothing can be translated or replicated";
-  }
-  SECTION("helpers") {
-    facts.sysctls["net.netfilter.nf_conntrack_helper"] = "1";
-    expected = "warning: net.netfilter.nf_conntrack_helper is 1: what a helper expects is not replicated";
   }
   SECTION("more neighbours than fit") {
     facts.sysctls["net.ipv4.neigh.default.gc_thresh3"] = "500";

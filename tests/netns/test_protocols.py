@@ -325,15 +325,22 @@ def check_extras(router, when):
     require(counted(router, "labelled") > 0, f"{when}: no label on {router.name}")
 
 
+def expected(router):
+    """What the helpers of the router's kernel expect."""
+    return router.host.namespace.run(["conntrack", "-L", "expect"]).stdout.splitlines()
+
+
 def through_a_power_cut(commit):
     pair = Pair(commit)
     first, second = pair.routers["R1"], pair.routers["R2"]
     inside, server = pair.network.clients[0], pair.network.server
     flows = make_flows(pair)
     FtpServer(server, SERVER)
-    ftp, waiting_one = (FtpClient(inside, CLIENTS[0], SERVER) for _ in range(2))
+    ftp, waiting_one, announced = (FtpClient(inside, CLIENTS[0], SERVER) for _ in range(3))
     require(ftp.fetch_active() == len(FILE) and ftp.fetch_passive() == len(FILE), "FTP before the cut")
     require("10.10.0.101" in waiting_one.prepare_active()[1], "the helper rewrites nothing")
+    waiting, _ = announced.prepare_active()
+    require(expected(first), "R1 expects no data connection")
     download = Download(inside, server, SERVER, 7010)
     exchange(flows, "before the cut")
     exchange(flows, "before the cut, again")
@@ -355,6 +362,9 @@ def through_a_power_cut(commit):
     again = [f"{flow.name}: {flow.seen}" for flow in flows if len(flow.seen) != 1]
     require(not again, f"seen as others than before: {again}")
     check_extras(second, "after the cut")
+    # From outside nothing comes in that was not announced, and only R1 has seen the announcement.
+    require(announced.fetch_announced(waiting) == len(FILE), "FTP active after the cut, announced before it")
+    require(second.counter("expectations_refused") == 0, "R2's kernel refused what was announced")
     require("200" in ftp.say("NOOP"), "FTP control connection")
     require(ftp.fetch_passive() == len(FILE), "FTP passive after the cut")
     require(ftp.fetch_active() == len(FILE), "FTP active after the cut")

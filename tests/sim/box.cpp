@@ -354,6 +354,7 @@ void Box::perform(syncd::Action& action) {
                      step(syncd::Event(syncd::FlowsDumped{dump, flows, true, false}));
                    });
                  },
+                 [](syncd::ReadFlows&) {},  // nobody announces a connection here
                  [&](syncd::SyncEvents& a) {
                    later(50us, [this, request = a.request] {
                      kernel_changed();

@@ -96,6 +96,8 @@ int Kernel::write(const KernelWrite& write, Time now) {
       if (!entry) return ENOENT;
       destroy(wanted.key, true);
       return 0;
+    case Op::expect:
+      return entry ? 0 : ENOENT;
     case Op::set_timeout:
       if (!entry) return ENOENT;
       entry->expires = now + std::chrono::seconds(wanted.timeout);

@@ -74,6 +74,7 @@ TEST_CASE("records: a row for every error") {
       {RecordError::extras_form, joined(udp, raw({0x80, 0x10, 200, 0}))},
       {RecordError::extras_form, joined(udp, raw({0x80, 0x10, 1, 4, 0}))},
       {RecordError::extras_form, joined(udp, raw({0x80, 0x10, 2, 4, 0, 0}))},        // a helper without a name
+      {RecordError::extras_form, joined(udp, raw({0x80, 0x10, 3, 6, 1, 0}))},        // an expectation that ends early
       {RecordError::extras_form, joined(udp, raw({0x80, 0x10, 4, 9, 0, 9, 0, 0}))},  // one type twice
       {RecordError::extras_form, joined(udp, raw({0x80, 0x10, 4, 9, 0, 8, 0, 0}))},  // out of order
       {RecordError::extras_form, joined(udp, raw({0x80, 0x10, 3, 9, 5, 0, 0}))},     // longer than all
@@ -152,9 +153,24 @@ TEST_CASE("ctnetlink: a row for every error") {
   CHECK(master_refused(flow(raw({40, 0, 1, 0}))) == DecodeError::bad_attribute);
   CHECK(master_refused(flow(attribute(1, proto))) == DecodeError::missing_tuple);
   CHECK_FALSE(master_refused(flow(attribute(1, tuple))));
+  const auto expectation_refused = [](const common::Bytes& bytes) {
+    return error_in(ctnetlink::decode_expectation({.payload = bytes}));
+  };
+  const common::Bytes expected = joined(attribute(1, tuple), attribute(2, tuple));
+  const auto mask = [&](const common::Bytes& source) {
+    return attribute(
+        3, joined(attribute(1, joined(attribute(1, source), attribute(2, raw({255, 255, 255, 255})))), proto));
+  };
+  CHECK(expectation_refused(flow({})) == DecodeError::missing_master);
+  CHECK(expectation_refused(flow(attribute(1, tuple))) == DecodeError::missing_tuple);
+  CHECK(expectation_refused(flow(joined(attribute(1, tuple), joined(attribute(2, proto), mask(raw({0, 0, 0, 0})))))) ==
+        DecodeError::missing_tuple);
+  CHECK_FALSE(expectation_refused(flow(joined(expected, mask(raw({255, 0, 0, 0}))))));
+  CHECK(expectation_refused(flow(joined(expected, mask(raw({255, 0, 255, 0}))))) ==
+        DecodeError::unsupported_expectation);
   REQUIRE(ctnetlink::decode_flow({.payload = flow(both)}));
-  const auto rows = static_cast<std::size_t>(DecodeError::missing_master);  // the last one, seen above
-  REQUIRE(rows + 1 == static_cast<std::size_t>(DecodeError::count));
+  const auto rows = static_cast<std::size_t>(DecodeError::missing_master);  // the last two, seen above
+  REQUIRE(rows + 2 == static_cast<std::size_t>(DecodeError::count));
   require_rows(rows, table,
                [](const common::Bytes& bytes) { return error_in(ctnetlink::decode_flow({.payload = bytes})); });
 }

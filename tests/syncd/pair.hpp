@@ -60,7 +60,9 @@ struct FakeKernel {
   std::vector<FlowChange> events;
   std::set<FlowKey> refuse;  ///< keys that are refused with EINVAL
   std::map<KernelWrite::Op, unsigned> writes;
+  std::map<FlowKey, std::vector<syncd::Expectation>> expected;  ///< by master
   bool own_events = true;
+  bool refuse_expectations = false;
   bool hears_packets = true;
 
   void note(ChangeKind kind, bool own, const Flow& f) {
@@ -99,6 +101,11 @@ struct FakeKernel {
         if (!here) return ENOENT;
         remove(w.flow.key, true);
         return 0;
+      case Op::expect:
+        if (!here) return ENOENT;
+        if (refuse_expectations) return EOPNOTSUPP;
+        expected[w.flow.key] = w.flow.extras->expectations;
+        return 0;
       case Op::set_timeout:
         if (!here) return ENOENT;
         it->second.expires = now + std::chrono::seconds(w.flow.timeout);
@@ -119,6 +126,8 @@ struct FakeKernel {
       }
     }
     Flow f = w.flow;
+    // The kernel keeps expectations beside its entries.
+    if (f.extras) f.extras = without_expectations(*f.extras);
     if (entries.contains(f.key)) f.reply = entries[f.key].flow.reply;
     put(f, now, true);
     return 0;
@@ -256,6 +265,7 @@ class Pair {
                        step(i, EventsSynced{r});
                      });
                    },
+                   [&](ReadFlows& a) { at(now + 2ms, [this, i, keys = a.keys] { read(i, keys); }); },
                    [&](HearPackets& a) { b.kernel.hears_packets = a.on; },
                    [&](FlushKernel& a) {
                      at(now + 100us, [this, i, r = a.request] {
@@ -271,7 +281,26 @@ class Pair {
                action);
   }
 
+  /// What a shell does when the kernel has news of what is expected, too.
+  void read(int i, const std::vector<FlowKey>& keys) {
+    std::vector<FlowChange> found;
+    for (const FlowKey& key : keys) {
+      const auto entry = box[i].kernel.entries.find(key);
+      if (entry == box[i].kernel.entries.end()) continue;
+      Flow f = entry->second.flow;
+      syncd::Extras extras = f.extras ? *f.extras : syncd::Extras{};
+      if (const auto it = box[i].kernel.expected.find(key); it != box[i].kernel.expected.end())
+        extras.expectations = it->second;
+      f.extras = extras;
+      found.push_back({.kind = ChangeKind::detailed, .flow = f});
+    }
+    if (!found.empty()) step(i, FlowsChanged{found});
+  }
+
   void dump(int i, std::uint64_t number) {
+    std::vector<FlowKey> masters;
+    for (const auto& [key, expected] : box[i].kernel.expected)
+      if (!expected.empty()) masters.push_back(key);
     std::vector<Flow> all;
     for (const auto& [key, e] : box[i].kernel.entries) {
       all.push_back(e.flow);
@@ -280,7 +309,7 @@ class Pair {
     std::size_t from = 0;
     do {
       const std::size_t n = std::min<std::size_t>(all.size() - from, 135);
-      step(i, FlowsDumped{number, std::span(all).subspan(from, n), from + n == all.size(), false});
+      step(i, FlowsDumped{number, std::span(all).subspan(from, n), from + n == all.size(), false, masters});
       from += n;
     } while (from < all.size());
   }
