@@ -7,6 +7,7 @@
 
 #include "common/prng.hpp"
 #include "syncd/ctnetlink.hpp"
+#include "syncd/session.hpp"
 #include "tests/syncd/pair.hpp"
 
 using namespace syncd_test;
@@ -286,4 +287,31 @@ TEST_CASE("expectations: they are nothing that verify compares, for dumps do not
   REQUIRE(!p.box[who].replies.empty());
   CHECK(p.box[who].replies.back().body.find("\"differ\":0") != std::string::npos);
   CHECK(p.box[who].replies.back().body.find("\"compared\":1") != std::string::npos);
+}
+
+TEST_CASE("expectations: a peer that shows them as something it does not know is not said to differ") {
+  Pair p(CommitPolicy::on_takeover);
+  for (Box& box : p.box) box.key.clear();
+  p.start_both();
+  const Flow plain = announcing({}, 1);
+  p.box[0].kernel.put(plain, p.now);
+  p.run(100ms);
+  announce(p, 0, plain.key, {active(1)});
+  p.run(100ms);
+  unsigned replaced = 0;
+  p.damage = [&](int from, common::Bytes& datagram) {
+    const auto frame = decode_frame(common::ByteView(datagram).subspan(kSealedHeader), {"R2", "R1"});
+    if (from != 1 || !frame || !frame->verify_part) return;
+    const Record shown = encoded(announcing({active(1)}, 1));
+    common::Bytes payload;
+    FrameWriter(payload, {"R2", "R1"}).verify_part({frame->verify_part->run, 0, 1, shown.view()});
+    datagram.resize(kSealedHeader);
+    datagram.insert(datagram.end(), payload.begin(), payload.end());
+    ++replaced;
+  };
+  p.step(0, RequestReceived{1, {.id = 5, .verb = "sync.verify", .arguments = {}}});
+  p.run(1s);
+  CHECK(replaced > 0);
+  REQUIRE(!p.box[0].replies.empty());
+  CHECK(p.box[0].replies.back().body.starts_with("{\"differ\":0,\"compared\":1"));
 }
