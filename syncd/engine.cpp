@@ -82,7 +82,7 @@ void Engine::State::handle(const Event& event, Time now, Actions& out) {
                  [&](const KernelRefused& e) {
                    for (const KernelResult& result : e.results) commit.refused(result);
                  },
-                 [&](const KernelFlushed& e) { roles.on_flushed(e.request, out); },
+                 [&](const KernelFlushed& e) { roles.on_flushed(e.request, now, out); },
                  [&](const OwnAddresses& e) {
                    ownership.set_own_addresses(e.addresses);
                    if (!std::exchange(addresses_known, true)) observer.want_dump(now);
@@ -292,7 +292,7 @@ void Engine::State::advance(Time now, Actions& out) {
   advance_link(now, out);
   end_meeting(now);
   const bool up = link.up(now);
-  selection.tick(now);
+  if (!commit.walking()) selection.tick(now);
   if (up) sender.tick(now);
   if (sender.take_news()) peer.tell_now(now);
   peer.expire(now);
@@ -323,11 +323,11 @@ void Engine::State::advance(Time now, Actions& out) {
 std::optional<Time> Engine::State::deadline() const {
   const bool may_sweep = observer.dumped_once() && receiver.sweeping();
   if (observer.sweeping() || may_sweep || verify.working() || inquiries.working() || audit.working() ||
-      selection.working())
+      (selection.working() && !commit.walking()))
     return stepped_at;
   common::Deadline at = common::earliest(link.deadline(stepped_at), peer.deadline(link.established()));
   at = common::earliest(at, commit.deadline());
-  at = common::earliest(at, selection.deadline());
+  if (!commit.walking()) at = common::earliest(at, selection.deadline());
   if (may_dump()) at = common::earliest(at, observer.deadline());
   at = common::earliest(at, roles.deadline(stepped_at));
   at = common::earliest(at, verify.deadline());

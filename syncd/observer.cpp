@@ -97,7 +97,7 @@ void Observer::on_changes(std::span<const FlowChange> changes, Time now) {
       case ChangeKind::created:
       case ChangeKind::updated:
         guide_.learn(change.flow);
-        on_live(change.flow, false, now);
+        on_live(change.flow, change.kind == ChangeKind::created ? Seen::created : Seen::updated, now);
         break;
       case ChangeKind::destroyed:
         on_destroyed(change.flow, now);
@@ -142,14 +142,15 @@ void Observer::on_own_request(const FlowChange& change, Time now) {
   if (is_closed(record)) e.lease_until = end;  // without our grace
 }
 
-void Observer::on_live(const Flow& flow, bool from_dump, Time now) {
+void Observer::on_live(const Flow& flow, Seen seen, Time now) {
+  const bool from_dump = seen == Seen::dumped;
   if (store_.apart && !from_dump) note_served(flow);
   Record record;
   encode_key(flow.key, record);
   const std::uint32_t hash = store_.table.hash(record.key());
   const Slot slot = store_.table.find(record.key(), hash);
   if (slot == kNoSlot) {
-    if (!from_dump || !ended_meanwhile_.contains(hash)) on_live_unknown(flow, hash, from_dump, now);
+    if (!from_dump || !ended_meanwhile_.contains(hash)) on_live_unknown(flow, hash, seen, now);
     return;
   }
   Entry& e = store_[slot];
@@ -170,7 +171,8 @@ void Observer::note_excluded(const Flow& flow, bool covered) {
     ++store_.counters[ownership_.stays_here(flow) ? Counter::excluded_own : Counter::excluded_uncovered];
 }
 
-void Observer::on_live_unknown(const Flow& flow, std::uint32_t hash, bool from_dump, Time now) {
+void Observer::on_live_unknown(const Flow& flow, std::uint32_t hash, Seen seen, Time now) {
+  const bool from_dump = seen == Seen::dumped;
   const auto owner = ownership_.group_of(flow);
   if (!owner || !store_.groups[*owner].replicated) {
     return note_excluded(flow, owner.has_value());
@@ -189,9 +191,9 @@ void Observer::on_live_unknown(const Flow& flow, std::uint32_t hash, bool from_d
     e.set(entry::found);
     return selection_.added(slot, flow, false, now);
   }
-  const bool fresh = !from_dump || dumped_once_;
-  if (fresh) store_.set_unshared(e, true);
-  selection_.added(slot, flow, fresh, now);
+  if (!from_dump || dumped_once_) store_.set_unshared(e, true);
+  // Before the first dump has come this far, any flow of a working master may report a change as the first thing.
+  selection_.added(slot, flow, seen == Seen::created, now);
   if (from_dump) ++store_.counters[Counter::reconciled_missing];
   sender_.changed(slot, now);
 }
@@ -367,7 +369,7 @@ void Observer::on_dumped(std::span<const Flow> flows, bool last, bool failed, Ti
     if (one_family(flow) && is_ours(flow)) guide_.learn(flow);
   for (const Flow& flow : flows) {
     if (one_family(flow))
-      on_live(flow, true, now);
+      on_live(flow, Seen::dumped, now);
     else
       ++store_.counters[Counter::mixed_families];
   }

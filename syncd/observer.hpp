@@ -70,8 +70,10 @@ class Observer {
 
  private:
   void look_ahead(const Flow& flow) const;
-  void on_live(const Flow& flow, bool from_dump, common::Time now);
-  void on_live_unknown(const Flow& flow, std::uint32_t hash, bool from_dump, common::Time now);
+  /// What has told of a connection: packets that began it, packets that changed it, or the kernel's table.
+  enum class Seen { created, updated, dumped };
+  void on_live(const Flow& flow, Seen seen, common::Time now);
+  void on_live_unknown(const Flow& flow, std::uint32_t hash, Seen seen, common::Time now);
   void note_excluded(const Flow& flow, bool covered);
   void on_live_own(Slot slot, const Flow& flow, bool from_dump, common::Time now);
   void on_live_copy(Slot slot, const Flow& flow, bool from_dump, common::Time now);

@@ -173,21 +173,27 @@ void Roles::review_rivals(bool link_up, Time now) {
 void Roles::on_synced(std::uint64_t request, bool link_up, Time now, Actions& out) {
   for (Takeover& takeover : takeovers_)
     if (takeover.request == request && !takeover.flipped) takeover.synced = true;
-  for (Draining& draining : drains_)
-    if (draining.request == request && draining.mark == 0) draining.mark = parts_.sender.mark();
+  for (Draining& draining : drains_) {
+    if (draining.request != request || draining.mark != 0) continue;
+    // What is too young to be replicated is not too young to be handed over.
+    parts_.selection.let_young_go(draining.group, now);
+    draining.mark = parts_.sender.mark();
+  }
   advance(link_up, now, out);
 }
 
 void Roles::flip(Takeover& takeover, Time now, Actions& out) {
   Group& group = parts_.store.groups[takeover.group];
   if (group.held.valid() && group.held == takeover.before) group.held = takeover.term;
+  // One that is master already, and is asked anew, has packets passing.
+  takeover.entered |= group.role == Role::master;
   become_master(group, takeover.term, true, now);
   takeover.flipped = true;
   takeover.request = ++last_request_;
   out.push_back(FlushKernel{takeover.request});
 }
 
-void Roles::on_flushed(std::uint64_t request, Actions& out) {
+void Roles::on_flushed(std::uint64_t request, Time now, Actions& out) {
   const auto it =
       std::ranges::find_if(takeovers_, [request](const Takeover& t) { return t.flipped && t.request == request; });
   if (it == takeovers_.end()) return;
@@ -199,7 +205,7 @@ void Roles::on_flushed(std::uint64_t request, Actions& out) {
   const std::uint64_t failed = parts_.commit.failures() - it->failures;
   common::Ready ready{parts_.store.groups[it->group].name, it->term, failed == 0, {}};
   takeovers_.erase(it);
-  review_hearing(out);  // before anybody opens the gate
+  review_hearing(now, out);  // before anybody opens the gate
   if (failed != 0) {
     ++parts_.store.counters[Counter::prepares_failed];
     ready.detail =
@@ -219,9 +225,13 @@ bool Roles::quiet(const Group& group) const {
   return group.role == Role::master && std::ranges::any_of(takeovers_, taking_over);
 }
 
-void Roles::review_hearing(Actions& out) {
+/// Where no gate kept packets out while nobody listened, a dump finds what they did.
+void Roles::review_hearing(Time now, Actions& out) {
   const bool hear = !std::ranges::all_of(parts_.store.groups, [this](const Group& group) { return quiet(group); });
-  if (std::exchange(hearing_, hear) != hear) out.push_back(HearPackets{hear});
+  if (std::exchange(hearing_, hear) == hear) return;
+  out.push_back(HearPackets{hear});
+  const auto is_master = [](const Group& group) { return group.role == Role::master; };
+  if (hear && std::ranges::any_of(parts_.store.groups, is_master)) parts_.observer.want_dump(now + kDumpAfterTakeover);
 }
 
 // --- leaving
@@ -283,7 +293,7 @@ void Roles::advance(bool link_up, Time now, Actions& out) {
     if (!takeover.flipped && takeover.synced && !peer_still_drains(takeover, link_up, now) &&
         !legacy_is_coming(takeover, link_up, now))
       flip(takeover, now, out);
-  review_hearing(out);
+  review_hearing(now, out);
 }
 
 void Roles::offer_remainder(Group& group, Time now) {

@@ -43,7 +43,7 @@ class Roles {
   void on_connected(const std::string& node, Actions& out);
   void on_message(const common::NotifyMessage& message, bool link_up, common::Time now, Actions& out);
   void on_synced(std::uint64_t request, bool link_up, common::Time now, Actions& out);
-  void on_flushed(std::uint64_t request, Actions& out);
+  void on_flushed(std::uint64_t request, common::Time now, Actions& out);
   /// What the sender was to tell of is acknowledged.
   void on_passed(Sender::Mark mark);
   /// After anything that may let a takeover or a drain go on.
@@ -91,7 +91,7 @@ class Roles {
   void review_drain(std::size_t at, bool link_up, common::Time now, Actions& out);
   void finish_drain(std::size_t at, bool confirmed, std::string detail, common::Time now, Actions& out);
   bool quiet(const Group& group) const;
-  void review_hearing(Actions& out);
+  void review_hearing(common::Time now, Actions& out);
   bool older(Group& group, const common::Term& term);
 
   Parts parts_;

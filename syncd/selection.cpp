@@ -89,6 +89,14 @@ void Selection::let_go(Slot slot, Time now) {
   sender_.changed(slot, now);
 }
 
+void Selection::let_young_go(std::size_t group, Time now) {
+  for (Slot slot = store_.young.head; slot != kNoSlot;) {
+    const Slot next = store_[slot].send.next;
+    if (store_[slot].group == group) let_go(slot, now);
+    slot = next;
+  }
+}
+
 void Selection::ending(Slot slot) {
   if (store_[slot].queue == Queue::young) ++store_.counters[Counter::filtered_young];
 }

@@ -11,8 +11,8 @@
 
 namespace syncd {
 
-/// Entries per step: below a millisecond or two.
-inline constexpr std::size_t kSelectionSlice = 16384;
+/// Entries per step: some tenths of a millisecond, which even the step of a takeover can spare.
+inline constexpr std::size_t kSelectionSlice = 1024;
 
 class Selection {
  public:
@@ -31,6 +31,8 @@ class Selection {
   void ending(Slot slot);
   /// Flows that were not ours have become so.
   void became_master();
+  /// The group is about to be handed over: nothing of it is too young any more.
+  void let_young_go(std::size_t group, common::Time now);
   /// The peer is not to have it; so that a comparison is not to name it.
   bool withholds(const Flow& flow) const;
 

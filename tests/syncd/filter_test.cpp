@@ -288,6 +288,34 @@ TEST_CASE("only connections of the minimum age are replicated") {
   CHECK(withheld(p, 0) == 0);
 }
 
+TEST_CASE("a planned handover takes along what is too young to be replicated") {
+  Pair p;
+  configure(p, "{ replicate_after: 10s }");
+  p.start_both();
+  for (unsigned n = 0; n < 2000; ++n) p.box[0].kernel.put(flow(n), p.now);
+  p.run(1s);
+  REQUIRE(entries(p, 1) == 0);
+  p.notify(0, common::Drain{"MAIN-GW", {1, "R1"}, 1000});
+  p.run(500ms);
+  const auto drained = p.box[0].messages<common::Drained>();
+  REQUIRE(drained.size() == 1);
+  CHECK(drained[0].confirmed);
+  CHECK(entries(p, 1) == 2000);
+}
+
+TEST_CASE("a syncd that starts beside a working master takes no connection for a young one") {
+  Pair p;
+  p.dump_delay = 1s;
+  configure(p, "{ replicate_after: 10s }");
+  for (unsigned n = 0; n < 10; ++n) p.box[0].kernel.put(flow(n), p.now);
+  p.box[0].kernel.events.clear();
+  p.start_both();
+  for (unsigned n = 0; n < 5; ++n) p.box[0].kernel.put(flow(n), p.now);  // changed before the table has been read
+  p.run(2s);
+  CHECK(withheld(p, 0) == 0);
+  CHECK(entries(p, 1) == 10);
+}
+
 TEST_CASE("the same tuple anew is told at once where the peer knows of its earlier life") {
   Pair p;
   configure(p, "{ replicate_after: 10s }");
@@ -340,8 +368,9 @@ TEST_CASE("another filter withdraws what it leaves out, and sends what it does n
   check_none_differs(p);
 }
 
-TEST_CASE("at a takeover the filtered connections are not there, and go where they were") {
+TEST_CASE("at a switchover the filtered connections are left, and go where they were; the young ones come along") {
   const bool young = GENERATE(false, true);
+  const std::size_t handed_over = young ? 100 : 50;
   Pair p;
   configure(p, young ? "{ replicate_after: 1min }" : "{ exclude: [ { protocol: udp } ] }");
   for (unsigned n = 0; n < 50; ++n) p.box[0].kernel.put(flow(n), p.now);
@@ -369,14 +398,14 @@ TEST_CASE("at a takeover the filtered connections are not there, and go where th
                                              .priority = 100}}});
   p.run(2s);
   // What the new master does not have goes from the old one, as after every change of roles.
-  CHECK(entries(p, 0) == 50);
-  CHECK(entries(p, 1) == 50);
+  CHECK(entries(p, 0) == handed_over);
+  CHECK(entries(p, 1) == handed_over);
   CHECK(withheld(p, 0) == 0);
   CHECK(p.box[0].engine->status(p.now).state == SyncState::synced);
   CHECK(p.box[1].engine->status(p.now).state == SyncState::synced);
   check_none_differs(p);
   p.run(61s);
-  CHECK(entries(p, 0) == 50);
+  CHECK(entries(p, 0) == handed_over);
 }
 
 TEST_CASE("a master that the filter reached only as backup leaves out what it took over") {

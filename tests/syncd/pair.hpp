@@ -413,4 +413,11 @@ class Pair {
   unsigned steps_[2] = {0, 0};
 };
 
+/// What vrrpd was told last.
+inline common::Ready ready(const Pair& p, int i) {
+  const auto all = p.box[i].messages<common::Ready>();
+  if (all.empty()) throw std::runtime_error("nothing was said to be ready");
+  return all.back();
+}
+
 }  // namespace syncd_test
