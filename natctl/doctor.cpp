@@ -16,8 +16,8 @@ namespace {
 using common::Config;
 using Weight = Finding::Weight;
 
-/// Room for one datagram of ours with its headers: below it each is cut in pieces, and one lost piece loses all.
-constexpr int kLeastMtu = 1500;
+/// What every path of IPv6 takes: syncd does not use a link that takes less.
+constexpr int kLeastMtu = 1280;
 /// More connections than this per bucket, and the kernel walks long chains for each packet.
 constexpr std::uint64_t kMostPerBucket = 8;
 /// Logs of two routers whose clocks are further apart cannot be laid side by side.
@@ -160,9 +160,8 @@ void Examination::interfaces() {
   for (const auto& link : config_.sync->links) {
     const auto found = facts_.interfaces.find(link.interface);
     if (found != facts_.interfaces.end() && found->second.exists && found->second.mtu < kLeastMtu)
-      warning(
-          fmt::format("the MTU of the link {} is {}: datagrams are sent in pieces", link.interface, found->second.mtu),
-          fmt::format("ip link set {} mtu {}, on both routers", link.interface, kLeastMtu));
+      error(fmt::format("the MTU of the link {} is {}: syncd does not use it", link.interface, found->second.mtu),
+            fmt::format("ip link set {} mtu 1500, on both routers; {} is the least", link.interface, kLeastMtu));
   }
 }
 

@@ -33,6 +33,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Counter::count)>
     "endings_received",
     "datagrams_lost",
     "retransmit_timeouts",
+    "paths_narrowed",
     "duplicates",
     "too_early",
     "older_version",

@@ -41,6 +41,7 @@ enum class Counter : std::uint8_t {
   endings_received,
   datagrams_lost,  ///< of ours, as far as acknowledgements tell
   retransmit_timeouts,
+  paths_narrowed,     ///< times that only small datagrams arrived
   duplicates,         ///< data of a sequence that we have, or that the sender no longer stands by
   too_early,          ///< data beyond what we keep account of
   older_version,      ///< records that a newer one had overtaken

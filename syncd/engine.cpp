@@ -74,7 +74,7 @@ void Engine::State::handle(const Event& event, Time now, Actions& out) {
   std::visit(common::Overload{
                  [](const Tick&) {},
                  [&](const DatagramReceived& e) { on_datagram(e, now); },
-                 [&](const LinkChanged& e) { link.set_usable(e.link, e.usable); },
+                 [&](const LinkChanged& e) { link.set_usable(e.link, e.usable, e.room); },
                  [&](const FlowsChanged& e) { observer.on_changes(e.changes, now); },
                  [&](const FlowsDumped& e) { on_dumped(e, now); },
                  [&](const EventsLost&) { observer.on_lost(now); },
@@ -373,7 +373,7 @@ bool Engine::State::compose_data(Time now) {
   const Ack acknowledged = ack ? receiver.take_ack() : Ack{};
   if (ack) frame.ack(acknowledged);
   frame.data(sender.next_sequence(), sender.low());
-  if (sender.pack(frame, kMaxPayload, now)) return true;
+  if (sender.pack(frame, link.payload_room(), now)) return true;
   if (!ack) return false;
   FrameWriter plain(payload, names());
   plain.ack(acknowledged);

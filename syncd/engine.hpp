@@ -16,6 +16,7 @@
 #include "common/notify.hpp"
 #include "common/time.hpp"
 #include "syncd/flow.hpp"
+#include "syncd/session.hpp"
 #include "syncd/status.hpp"
 
 namespace syncd {
@@ -34,6 +35,9 @@ struct DatagramReceived {
 struct LinkChanged {
   std::size_t link = 0;
   bool usable = false;  ///< interface up with carrier, socket bound
+  /// The largest datagram that the interface takes; what lies behind it may take less.
+  std::size_t room = kMaxDatagram;
+  bool operator==(const LinkChanged&) const = default;
 };
 /// Events of the kernel in their order. Valid during the step only. Events of our own requests (FlowChange::own) may be
 /// left out, but then all of them: the engine counts a write as done unless KernelRefused says otherwise.

@@ -382,13 +382,13 @@ void FrameWriter::state(const PeerState& state) {
   for (std::size_t i = 0; i < std::min(state.groups.size(), kMaxGroups); ++i) {
     const std::size_t before = out_.size();
     group(state.groups[i]);
-    if (out_.size() > kMaxPayload) {  // terms with long names of third nodes: the first groups count
+    if (out_.size() > kLeastPayload) {  // terms with long names of third nodes: the first groups count
       out_.resize(before);
       break;
     }
     out_[count_at] = static_cast<std::byte>(i + 1);
   }
-  if (state.table && out_.size() + kLongestTableSize <= kMaxPayload) {
+  if (state.table && out_.size() + kLongestTableSize <= kLeastPayload) {
     w.varint(state.table->entries);
     w.varint(state.table->most);
     w.varint(state.table->buckets);

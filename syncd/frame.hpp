@@ -26,7 +26,7 @@ namespace syncd {
 /// Of acknowledgements: how far beyond the first missing sequence a receiver keeps account; the sender's window is
 /// below.
 inline constexpr std::size_t kAckBits = 512;
-/// Statements of groups in one datagram: with 32 it stays well below kMaxPayload.
+/// Statements of groups in one datagram: with 32 it stays well below kLeastPayload.
 inline constexpr std::size_t kMaxGroups = 32;
 
 enum class FrameError : std::uint8_t {

@@ -26,13 +26,23 @@ Link::Link(const common::Config& config, std::vector<std::byte> key, NonceSource
       peer_(config.peer),
       links_(config.sync ? config.sync->links : std::vector<common::SyncLink>{}),
       usable_(links_.size(), false),
+      room_(links_.size(), kMaxDatagram),
       session_(config.node, config.peer, std::move(key), nonces),
       counters_(counters),
       greet_at_(now),
       copy_(links_.size()) {}
 
-void Link::set_usable(std::size_t link, bool usable) {
-  if (link < usable_.size()) usable_[link] = usable;
+void Link::set_usable(std::size_t link, bool usable, std::size_t room) {
+  if (link >= usable_.size()) return;
+  usable_[link] = usable;
+  room_[link] = room;
+}
+
+std::size_t Link::payload_room() const {
+  std::size_t room = kMaxDatagram;
+  for (std::size_t i = 0; i < links_.size(); ++i)
+    if (usable_[i]) room = std::min(room, room_[i]);
+  return std::max(room, kLeastDatagram) - kSealedHeader - kTag;
 }
 
 bool Link::any_usable() const {

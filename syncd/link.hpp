@@ -37,7 +37,9 @@ class Link {
 
   /// Opens a datagram. Nothing: it was no sealed one, or is refused (counted).
   std::optional<Session::Received> receive(const DatagramReceived& datagram, common::Time now);
-  void set_usable(std::size_t link, bool usable);
+  void set_usable(std::size_t link, bool usable, std::size_t room);
+  /// Payload that every link takes which can be used now.
+  std::size_t payload_room() const;
   /// How often the peer is heard at least.
   void expect_every(common::Duration keepalive) { dead_after_ = kMissedUntilDead * keepalive; }
 
@@ -69,6 +71,7 @@ class Link {
   std::string node_, peer_;
   std::vector<common::SyncLink> links_;
   std::vector<bool> usable_;
+  std::vector<std::size_t> room_;  ///< largest datagram of each
   Session session_;
   Counters& counters_;
   common::Deadline heard_at_;

@@ -14,8 +14,9 @@
 
 namespace syncd {
 
-/// Bytes of one part, and parts on their way at once.
-inline constexpr std::size_t kPapersPart = 1200;
+/// Bytes of one part (with a question and a full acknowledgement it fits the smallest datagram), and parts on their way
+/// at once.
+inline constexpr std::size_t kPapersPart = 1080;
 inline constexpr std::uint32_t kPapersWindow = 32;
 /// Longer than any answer of a peer that lives; each question costs it a datagram.
 inline constexpr common::Duration kPapersAskAgain = std::chrono::milliseconds(50);

@@ -106,6 +106,7 @@ void Sender::reset() {
   smooth_rtt_ = {};
   timeout_ = kMinRetransmit * 4;
   window_ = kFirstWindow;
+  note_wide();
 }
 
 void Sender::suspend() {
@@ -113,6 +114,7 @@ void Sender::suspend() {
   flying_.clear();
   check_marks();
   window_ = kFirstWindow;
+  note_wide();  // what was lost with the link says nothing of its size
 }
 
 // --- packing
@@ -203,7 +205,8 @@ bool Sender::pack_walks(FrameWriter& frame, std::size_t limit, Flight& flight) {
 }
 
 bool Sender::pack(FrameWriter& frame, std::size_t limit, Time now) {
-  Flight flight{.sequence = next_, .sent = now, .acked = false, .slots = {}};
+  Flight flight{.sequence = next_, .sent = now, .acked = false, .large = false, .slots = {}};
+  if (!wide_ && now < widen_at_) limit = std::min(limit, kLeastPayload);
   if (!spare_.empty()) {
     flight.slots = std::move(spare_.back());
     spare_.pop_back();
@@ -215,6 +218,8 @@ bool Sender::pack(FrameWriter& frame, std::size_t limit, Time now) {
   if (store_.endings.empty() && store_.changes.empty()) waiting_since_.reset();
   const bool any = !flight.slots.empty();
   if (any) {
+    flight.large = frame.size() > kLeastPayload;
+    if (flight.large && !wide_) widen_at_ = now + kWidenAfter;
     flying_.push_back(std::move(flight));
     ++next_;
     last_sent_ = now;
@@ -276,6 +281,10 @@ void Sender::on_ack(const Ack& ack, Time now) {
       rtt_deviation_ = smooth_rtt_ == Duration{} ? rtt / 2 : (rtt_deviation_ * 3 + off) / 4;
       smooth_rtt_ = smooth_rtt_ == Duration{} ? rtt : (smooth_rtt_ * 7 + rtt) / 8;
     }
+    if (flight.large) {
+      note_wide();
+      large_acked_ = std::max(large_acked_, flight.sequence);
+    }
     resolve(flight, true);
   }
   if (fresh == 0) return;
@@ -286,6 +295,7 @@ void Sender::on_ack(const Ack& ack, Time now) {
   for (Flight& flight : flying_) {
     if (flight.acked || flight.sequence + kReorder > highest) continue;
     flight.acked = lost = true;
+    if (newest_large(flight)) note_large_lost(1, now);
     resolve(flight, false);
   }
   if (lost) window_ = std::max(window_ / 2, kMinWindow);
@@ -293,18 +303,32 @@ void Sender::on_ack(const Ack& ack, Time now) {
   check_marks();
 }
 
+void Sender::note_large_lost(unsigned count, Time now) {
+  if (!wide_ || (large_lost_ += count) < kBlackHole) return;
+  wide_ = false;
+  widen_at_ = now + kWidenAfter;
+  ++store_.counters[Counter::paths_narrowed];
+}
+
+void Sender::note_wide() {
+  wide_ = true;
+  large_lost_ = 0;
+}
+
 void Sender::trim() {
   while (!flying_.empty() && flying_.front().acked) flying_.pop_front();
 }
 
 void Sender::tick(Time now) {
-  bool lost = false;
+  bool lost = false, large = false;
   for (Flight& flight : flying_) {
     if (flight.acked || flight.sent + timeout_ > now) continue;
     flight.acked = lost = true;
+    large = large || newest_large(flight);
     resolve(flight, false);
   }
   if (!lost) return;
+  if (large) note_large_lost(kTimeoutCounts, now);  // however many: one acknowledgement may have been lost
   ++store_.counters[Counter::retransmit_timeouts];
   timeout_ = std::min(timeout_ * 2, kMaxRetransmit);
   window_ = kMinWindow;

@@ -32,6 +32,11 @@ inline constexpr std::size_t kMaxDatagram = 1400;
 inline constexpr std::size_t kSealedHeader = 13;  ///< version and type 1, session 4, counter 8
 inline constexpr std::size_t kTag = 16;
 inline constexpr std::size_t kMaxPayload = kMaxDatagram - kSealedHeader - kTag;
+/// What every path of IPv6 takes (RFC 8200 5: 1280 bytes, here less the headers of IPv6 and UDP), and so the least that
+/// a link must. Whatever cannot be told in smaller parts fits into this.
+inline constexpr std::size_t kLeastMtu = 1280;
+inline constexpr std::size_t kLeastDatagram = kLeastMtu - 40 - 8;
+inline constexpr std::size_t kLeastPayload = kLeastDatagram - kSealedHeader - kTag;
 /// Host names are at most 64 bytes on Linux.
 inline constexpr std::size_t kMaxNodeName = 64;
 

@@ -191,6 +191,8 @@ void Interfaces::apply_link(std::uint16_t type, ByteView payload) {
   Interface& interface = interfaces_[header->ifi_index];
   interface.index = header->ifi_index;
   interface.name.assign(reinterpret_cast<const char*>(name->data()), name->size() - 1);
+  if (const auto mtu = attribute(payload, sizeof(ifinfomsg), IFLA_MTU); mtu && mtu->size() == sizeof interface.mtu)
+    std::memcpy(&interface.mtu, mtu->data(), sizeof interface.mtu);
   // The carrier itself. The operational state (IFF_RUNNING) follows up to a second later, and to send too
   // early does no harm here.
   constexpr unsigned kNeeded = IFF_UP | IFF_LOWER_UP;

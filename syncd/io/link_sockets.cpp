@@ -2,6 +2,8 @@
 
 #include <netinet/in.h>
 #include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <netinet/udp.h>
 #include <sys/epoll.h>
 
 #include <algorithm>
@@ -61,6 +63,11 @@ IpAddress address_of(const sockaddr_storage& storage) {
   sockaddr_in6 v6;
   std::memcpy(&v6, &storage, sizeof v6);
   return IpAddress::v6(std::as_bytes(std::span(v6.sin6_addr.s6_addr)));
+}
+
+/// Of IP, without options, and UDP.
+std::size_t headers_of(const IpAddress& address) {
+  return (address.is_v4() ? sizeof(iphdr) : sizeof(ip6_hdr)) + sizeof(udphdr);
 }
 
 void set(int fd, int level, int name, int value) {
@@ -136,13 +143,20 @@ std::vector<LinkChanged> LinkSockets::follow(const Interfaces& interfaces) {
     if (link.fd && (!there || interface->index != link.index)) close(link);
     if (there && !link.fd) open(link, i, *interface);
     tell_trouble(link, interface);
-    const bool usable = link.fd && interface->running;
-    if (link.reported && usable == link.usable) continue;
-    link.reported = true;
-    link.usable = usable;
-    changes.push_back({.link = i, .usable = usable});
+    const LinkChanged report = state_of(link, i, interface);
+    if (std::exchange(link.reported, true) && report == link.report) continue;
+    link.report = report;
+    changes.push_back(report);
   }
   return changes;
+}
+
+LinkChanged LinkSockets::state_of(const Link& link, std::size_t number, const Interfaces::Interface* interface) {
+  LinkChanged state{.link = number};
+  if (!link.fd || !interface->running || interface->mtu < kLeastMtu) return state;
+  state.usable = true;
+  state.room = std::min(state.room, interface->mtu - headers_of(link.config.local));
+  return state;
 }
 
 /// One line for each change, so that whoever looks for the peer in vain learns that the fault is here.
@@ -155,6 +169,9 @@ void LinkSockets::tell_trouble(Link& link, const Interfaces::Interface* interfac
     trouble = name + " has no address " + link.config.local.to_string() + ": give it one, or check --node and `nodes`";
   else if (!interface->running)
     trouble = name + " is down or has no carrier";
+  else if (interface->mtu < kLeastMtu)
+    trouble = "the MTU of " + name + " is " + std::to_string(interface->mtu) + ": give it " +
+              std::to_string(kLeastMtu) + " at least, better 1500";
   if (trouble == link.trouble) return;
   if (trouble.empty())
     common::io::log(common::io::LogLevel::info, "link_usable", "sync link " + name + " can be used again");
@@ -278,8 +295,9 @@ void LinkSockets::send(Link& link) {
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       wait_for_room(link);
     } else if (errno != EINTR) {
-      // The first of them was refused; the others may well go.
-      ++counters_.link_send_errors;
+      // The first of them was refused; the others may well go. One that is too long for what the kernel has learnt of
+      // the path is lost as if on the path: the engine then makes them shorter.
+      ++(errno == EMSGSIZE ? counters_.link_send_too_long : counters_.link_send_errors);
       ++done;
     }
   }

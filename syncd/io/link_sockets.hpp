@@ -52,7 +52,8 @@ class LinkSockets {
     common::SyncLink config;
     int index = 0;  ///< of the interface that the socket is bound to
     common::io::UniqueFd fd;
-    bool reported = false, usable = false;
+    bool reported = false;
+    LinkChanged report;   ///< the last one
     bool full = false;    ///< waits for the kernel to take more
     int open_error = 0;   ///< said once
     std::string trouble;  ///< why it cannot be used; said once
@@ -62,6 +63,7 @@ class LinkSockets {
 
   void open(Link& link, std::size_t number, const Interfaces::Interface& interface);
   void close(Link& link);
+  static LinkChanged state_of(const Link& link, std::size_t number, const Interfaces::Interface* interface);
   static void tell_trouble(Link& link, const Interfaces::Interface* interface);
   void serve(std::size_t number, std::uint32_t events);
   void receive(std::size_t number);

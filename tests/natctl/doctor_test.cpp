@@ -102,8 +102,8 @@ TEST_CASE("each other thing that makes a failover fail is found alone") {
     expected = "error: there is no interface eth2";
   }
   SECTION("a link that carries little") {
-    facts.interfaces["eth1"].mtu = 1400;
-    expected = "warning: the MTU of the link eth1 is 1400: datagrams are sent in pieces";
+    facts.interfaces["eth1"].mtu = 1279;
+    expected = "error: the MTU of the link eth1 is 1279: syncd does not use it";
   }
   SECTION("masquerade") {
     config.nat->source.front().translate_to.reset();

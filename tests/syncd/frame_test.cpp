@@ -3,7 +3,9 @@
 #include <catch2/catch.hpp>
 
 #include "common/prng.hpp"
+#include "syncd/papers.hpp"
 #include "syncd/session.hpp"
+#include "syncd/verify.hpp"
 #include "tests/syncd/pair.hpp"
 
 using namespace syncd_test;
@@ -194,13 +196,32 @@ TEST_CASE("the statements of all groups fit one datagram, however long the names
   ack.beyond.set();
   w.ack(ack);
   w.state(state);
-  CHECK(out.size() <= kMaxPayload);
+  CHECK(out.size() <= kLeastPayload);
   REQUIRE(decode_frame(out, kNames));
   CHECK(decode_frame(out, kNames)->state->groups.size() >= 5);
-  for (auto& g : state.groups) g.term.node = g.report->term.node = "R1";
+  for (auto& g : state.groups) g.term = g.report->term = {UINT32_MAX, "R1"};  // a transition a second for a century
   FrameWriter again(out, kNames);
   again.ack(ack);
   again.state(state);
-  CHECK(out.size() <= kMaxPayload);
+  CHECK(out.size() <= kLeastPayload);
   CHECK(decode_frame(out, kNames)->state->groups.size() >= 25);
+}
+
+TEST_CASE("the longest parts fit the smallest datagram, with a question and a full acknowledgement beside them") {
+  const common::Bytes bytes(std::max(kVerifyPart, kPapersPart));
+  Ack ack{.base = UINT64_MAX};
+  ack.beyond.set();
+  for (const bool verify : {true, false}) {
+    common::Bytes out;
+    FrameWriter w(out, kNames);
+    w.ack(ack);
+    if (verify) {
+      w.verify_ask({UINT64_MAX, 1, 2});
+      w.verify_part({UINT64_MAX, 1, 2, bytes});
+    } else {
+      w.papers_ask({UINT64_MAX, 1, 2});
+      w.papers_part({UINT64_MAX, 1, 2, bytes});
+    }
+    CHECK(out.size() <= kLeastPayload);
+  }
 }

@@ -139,7 +139,7 @@ void run_pair(const std::string& first, const std::string& second, const std::st
                     [&] {
                       CHECK(a.received.size() == 40);
                       CHECK(b.received.size() == 1);
-                      CHECK(a.counters.link_send_errors == 1);
+                      CHECK(a.counters.link_send_too_long == 1);
                       in(b, "ip link set eth1 down");
                     }},
                    {both(off_again),

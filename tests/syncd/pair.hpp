@@ -186,6 +186,7 @@ class Pair {
     double loss = 0, duplicate = 0;
     Duration delay = 200us, jitter = 0us;
     bool cut = false;
+    std::size_t mtu = SIZE_MAX;  ///< larger datagrams are dropped without a word
   } network;
   Time now = Time{} + 1000s;
   Box box[2];
@@ -347,7 +348,7 @@ class Pair {
     if (recording) recorded.emplace_back(i, data);
     const int copies = prng.chance(network.duplicate) ? 2 : 1;
     for (int c = 0; c < copies; ++c) {
-      if (network.cut || prng.chance(network.loss)) continue;
+      if (network.cut || data.size() > network.mtu || prng.chance(network.loss)) continue;
       const Duration jitter =
           network.jitter > 0us ? Duration(prng.below(static_cast<std::uint64_t>(network.jitter.count()))) : 0us;
       at(now + network.delay + jitter, [this, to = 1 - i, data] { receive(to, data); });
