@@ -103,6 +103,7 @@ void Box::kill(Daemon daemon) {
         world_.queue.after(kNotifyDelay, [this] { step(natctl::Event(natctl::VrrpdClosed{})); });
       break;
     case Daemon::syncd:
+      differed_before_ = differed();
       syncd_.reset();
       agent_to_syncd_ = false;
       changes_.clear();

@@ -53,6 +53,10 @@ class Box {
   bool has_addresses();
   const std::optional<vrrpd::GroupStatus>& group() const;
   const std::optional<syncd::Status>& sync_status() const;
+  /// Parts that looked different to the audit, in all lives of syncd.
+  std::uint64_t differed() const {
+    return differed_before_ + (syncd_ ? syncd_->status(local_now()).counters.at("audit_differing") : 0);
+  }
   common::Time local_now() const;
 
   int index;
@@ -90,6 +94,7 @@ class Box {
   std::deque<vrrpd::Event> missed_;                                       ///< what waits for a paused vrrpd
   vrrpd::ClientId next_client_ = 1, sync_client_ = 0, agent_client_ = 0;  ///< 0: not connected
   bool agent_to_syncd_ = false, reconnecting_ = false, delivering_ = false, pumping_ = false;
+  std::uint64_t differed_before_ = 0;  ///< in earlier lives
   std::vector<syncd::FlowChange> changes_;
   std::map<std::string, vrrpd::StoreTerm> stored_terms_;
   bool table_loaded_ = false, new_vrrpd_ = false;
