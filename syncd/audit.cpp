@@ -22,16 +22,21 @@ bool Audit::may_tell(const Group& group) const {
 void Audit::begin_round(Time now) {
   next_at_ = now + kAuditEvery;
   ++round_;
-  for (Group& group : parts_.store.groups)
-    if (may_tell(group)) group.buckets.set_clock(round_);
+  for (std::size_t i = 0; i < sides_.size(); ++i) {
+    Group& group = parts_.store.groups[i];
+    Telling& telling = sides_[i].telling;
+    telling.blocks_left = 0;  // of the round before, whose clock runs no more
+    telling.in_round = may_tell(group);
+    if (telling.in_round) group.buckets.set_clock(round_);
+  }
   mark_ = parts_.sender.mark();
 }
 
 void Audit::on_passed(Sender::Mark mark) {
   if (mark == mark_) {
     mark_ = 0;
-    for (std::size_t i = 0; i < sides_.size(); ++i)
-      if (may_tell(parts_.store.groups[i])) sides_[i].telling.blocks_left = kAuditWindow / kBucketsAtOnce;
+    for (Side& side : sides_)
+      if (std::exchange(side.telling.in_round, false)) side.telling.blocks_left = kAuditWindow / kBucketsAtOnce;
   }
   for (Side& side : sides_) {
     if (side.telling.mark != mark) continue;
@@ -104,6 +109,11 @@ bool Audit::stays_different(const Group& group) const {
 // -----------------------------------------------------------------------------------------------------------
 
 void Audit::on_repair(const RepairBlock& repair) {
+  // Of what it was given it has acknowledged all: the peer speaks of datagrams that never came. It is asked again.
+  if (repair.from > parts_.receiver.newest() + 1) {
+    ++parts_.store.counters[Counter::audit_refused];
+    return;
+  }
   for (std::size_t i = 0; i < sides_.size(); ++i) {
     Group& group = parts_.store.groups[i];
     if (repair.from == 0 && group.stream.epoch == repair.epoch && may_tell(group)) {
@@ -144,23 +154,26 @@ void Audit::walk(std::size_t group, Time now) {
   t.mark = parts_.sender.mark();
 }
 
-/// What the peer has not named while it sent these buckets again.
+/// What the peer has not named while it sent these buckets again. Where something of what it sent was not understood,
+/// nobody knows what it has named: then nothing is removed, and the buckets, if they still differ, are asked for again.
 void Audit::sweep(std::size_t index) {
   Checking& c = sides_[index].checking;
   Store& store = parts_.store;
+  const bool understood = parts_.receiver.understood_since(c.from);
   std::size_t looked_at = 0;
-  for (; c.at < store.table.end(); ++c.at) {
+  for (; understood && c.at < store.table.end(); ++c.at) {
     if (++looked_at > kRepairSlice) return;
     const Entry& e = store[c.at];
     if (!e.used() || e.is(entry::gone | entry::sentinel) || e.group != index) continue;
-    if (e.generation != store.groups[index].generation || e.version >= c.from) continue;
+    // Of an older generation is what was found here while the replica came to be: no flow of the master's.
+    if (e.generation == store.groups[index].generation && e.version >= c.from) continue;
     if (!c.buckets.test(bucket_of(key_of(store.table.record(c.at))))) continue;
     ++store.counters[Counter::audit_removed];
     store.unqueue(c.at);
     parts_.commit.ended(c.at);
     store.release(c.at);
   }
-  parts_.receiver.forget_kept_out(index, c.buckets, c.from);
+  if (understood) parts_.receiver.forget_kept_out(index, c.buckets, c.from);
   store.counters[Counter::audit_repaired] += c.buckets.count();
   c.tried |= c.buckets;
   c.epoch = 0;
@@ -194,9 +207,13 @@ void Audit::advance(bool link_up, Time now, Actions& out) {
     any = any || tells;
     if (telling.epoch != 0 && (!tells || telling.epoch != group.stream.epoch)) {
       parts_.sender.forget(telling.mark);
-      telling = {.cursor = telling.cursor};
+      telling = {.cursor = telling.cursor, .in_round = telling.in_round};
     }
-    if (!tells) telling.blocks_left = 0, telling.asked_for.reset();
+    if (!tells) {
+      telling.in_round = false;
+      telling.blocks_left = 0;
+      telling.asked_for.reset();
+    }
     if (tells && telling.epoch == 0 && telling.asked_for.any()) begin_repair(group, telling);
     if (telling.walking) walk(i, now);
     const bool follows = group.role == Role::backup && group.replica.epoch != 0 && group.replica.complete;

@@ -68,6 +68,7 @@ class Audit {
   /// As master.
   struct Telling {
     std::size_t cursor = 0;        ///< bucket
+    bool in_round = false;         ///< its buckets' clock was set when the round began
     std::size_t blocks_left = 0;   ///< of this round
     std::uint32_t epoch = 0;       ///< of the repair; 0: none
     BucketSet buckets, asked_for;  ///< of the repair; of the next one

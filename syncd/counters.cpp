@@ -70,6 +70,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Counter::count)>
     "audit_differing",
     "audit_repaired",
     "audit_removed",
+    "audit_refused",
     "audit_sent_again",
     "expectations_written",
     "expectations_refused",

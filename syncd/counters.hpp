@@ -78,6 +78,7 @@ enum class Counter : std::uint8_t {
   audit_differing,        ///< buckets that differed
   audit_repaired,         ///< of these, fetched again
   audit_removed,          ///< flows that a repair showed not to be the peer's
+  audit_refused,          ///< answers to it that reach beyond what has come
   audit_sent_again,       ///< flows sent again because the peer's digests differed
   expectations_written,   ///< flows whose expectations a takeover gave to the kernel
   expectations_refused,   ///< expectations that the kernel did not take: a helper is missing, or there are too many

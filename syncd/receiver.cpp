@@ -35,7 +35,7 @@ void Receiver::reset() {
     store_.release(slot);
   }
   begun_ = false;
-  base_ = 0;
+  base_ = newest_ = not_understood_ = 0;
   beyond_.reset();
   unacknowledged_ = 0;
   ack_at_.reset();
@@ -166,13 +166,17 @@ void Receiver::on_data(const Frame& frame, Time now) {
     ++store_.counters[Counter::duplicates];
     return;
   }
+  newest_ = std::max(newest_, sequence);
+  if (frame.unknown_blocks > 0 || frame.untranslatable) note_not_understood(sequence);
   for (const FlowsBlock& block : frame.flows) {
-    if (Group* follower = store_.groups.follower_of(block.epoch); follower && follower->role == Role::backup)
+    if (Group* follower = store_.groups.follower_of(block.epoch); follower && follower->role == Role::backup) {
       apply(*follower, block.records, sequence, now, false);
-    else if (Group* adopter = store_.groups.adopter_of(block.epoch))
+    } else if (Group* adopter = store_.groups.adopter_of(block.epoch)) {
       apply(*adopter, block.records, sequence, now, true);
-    else
+    } else {
       ++store_.counters[Counter::stale_stream];
+      note_not_understood(sequence);  // of a stream that has ended, or of one that a damaged datagram made up
+    }
   }
   beyond_.set(sequence - base_ - 1);
   advance();
@@ -190,6 +194,10 @@ bool Receiver::heeded(const Frame& frame) {
     return false;
   }
   return true;
+}
+
+void Receiver::note_not_understood(std::uint64_t sequence) {
+  not_understood_ = std::max(not_understood_, sequence);
 }
 
 Ack Receiver::take_ack() {
@@ -213,6 +221,7 @@ void Receiver::apply(Group& group, ByteView records, std::uint64_t sequence, Tim
       const auto layout = inspect(records);
       if (!layout) {
         store_.counters.add(layout.error());
+        note_not_understood(sequence);
         records = {};  // where the next record begins, nobody knows
         break;
       }

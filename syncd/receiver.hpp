@@ -55,6 +55,12 @@ class Receiver {
   bool sweeping() const;
   common::Deadline deadline() const { return ack_at_; }
 
+  /// Newest sequence that has come.
+  std::uint64_t newest() const { return newest_; }
+  /// Everything that came in datagrams from this one on was understood. What was not is acknowledged all the same: it
+  /// would be no better the next time.
+  bool understood_since(std::uint64_t sequence) const { return not_understood_ < sequence; }
+
   /// What flows that were not taken in, rightly, would add to the digests of buckets from `first` on.
   std::array<std::uint64_t, kBucketsAtOnce> kept_out(std::size_t group, std::size_t first) const;
   /// The peer has named all of these buckets since that sequence.
@@ -64,6 +70,7 @@ class Receiver {
   bool consider_remainder(Group& group, const GroupState& said);
   bool may_follow(const Group& group, const GroupState& said);
   bool heeded(const Frame& frame);
+  void note_not_understood(std::uint64_t sequence);
   void apply(Group& group, common::ByteView records, std::uint64_t sequence, common::Time now, bool adopting);
   void adopt(std::size_t group, const Record& record, common::Time now);
   void apply_live(std::size_t group, const Record& record, std::uint64_t sequence, common::Time now);
@@ -89,6 +96,8 @@ class Receiver {
   bool begun_ = false;
   std::uint64_t base_ = 0;  ///< everything up to here has come, or is disowned by the sender
   std::bitset<kAckBits> beyond_;
+  std::uint64_t newest_ = 0;
+  std::uint64_t not_understood_ = 0;               ///< sequence of the last datagram of which something was not
   tsl::robin_map<std::string, KeptOut> kept_out_;  ///< by key
   unsigned unacknowledged_ = 0;
   common::Deadline ack_at_;

@@ -49,6 +49,84 @@ void churn(Pair& p, Duration how_long) {
   }
 }
 
+/// The parts of one router, and what comes to it.
+struct Bench {
+  static constexpr std::uint32_t kEpoch = 5;
+  Time now = Time{} + 1000s;
+  common::Config config = pair_config(1, CommitPolicy::continuous);
+  Store store{1};
+  Ownership ownership;
+  Sender sender{store};
+  Commit commit{store, CommitPolicy::continuous};
+  Receiver receiver{store, sender, commit, ownership};
+  Peer peer{store, config, now};
+  Audit audit{{store, sender, receiver, commit, peer}};
+
+  Bench() {
+    store.groups.configure(config);
+    store.groups[0].role = Role::backup;
+    store.groups[0].replica = {
+        .epoch = kEpoch, .highest = kEpoch, .term = {}, .complete = true, .sweeping = false, .cursor = 0};
+  }
+  /// Master of as many groups as the file has, each with a stream that is at its end.
+  void make_master() {
+    PeerState said{.serial = 1};
+    for (Group& group : store.groups) {
+      group.role = Role::master;
+      group.replica = {};
+      const auto epoch = static_cast<std::uint32_t>(1 + store.groups.index(group));
+      group.stream = {.epoch = epoch, .followed = true, .all_sent = true};
+      said.groups.push_back({.group = group.id, .following = epoch, .compares = true});
+    }
+    peer.on_state(said);
+  }
+  /// What is in line goes out, and is acknowledged.
+  void deliver() {
+    common::Bytes bytes;
+    FrameWriter writer(bytes, {"R2", "R1"});
+    sender.pack(writer, kMaxPayload, now);
+    sender.on_ack({.base = sender.next_sequence() - 1, .beyond = {}}, now);
+    for (const Sender::Mark mark : sender.take_passed()) audit.on_passed(mark);
+  }
+  std::set<std::uint32_t> told() {
+    std::set<std::uint32_t> epochs;
+    while (audit.has_to_say()) {
+      common::Bytes bytes;
+      FrameWriter writer(bytes, {"R2", "R1"});
+      audit.say(writer);
+      const auto frame = decode_frame(bytes, {"R2", "R1"});
+      if (frame && frame->digests) epochs.insert(frame->digests->epoch);
+    }
+    return epochs;
+  }
+  static Record record_of(const Flow& f) {
+    Record record;
+    encode(f, nullptr, record);
+    return record;
+  }
+  bool knows(const Flow& f) { return store.table.find(record_of(f).key()) != kNoSlot; }
+  void receive(std::uint64_t sequence, const Flow& f, const std::function<void(common::Bytes&)>& damage = {}) {
+    common::Bytes bytes;
+    FrameWriter writer(bytes, {"R1", "R2"});
+    writer.data(sequence, 1);
+    writer.begin_flows(kEpoch);
+    writer.record(record_of(f).view(), false);
+    writer.end_flows();
+    if (damage) damage(bytes);
+    const auto frame = decode_frame(bytes, {"R1", "R2"});
+    REQUIRE(frame.has_value());
+    receiver.on_data(*frame, now);
+  }
+  void repaired(std::uint64_t from) {
+    audit.on_repair({.epoch = kEpoch, .from = from, .buckets = ~BucketSet()});
+    step();
+  }
+  void step() {
+    Actions out;
+    audit.advance(true, now, out);
+  }
+};
+
 }  // namespace
 
 TEST_CASE("digests move with every change as if they were summed up anew") {
@@ -220,4 +298,78 @@ TEST_CASE("where fetching does not help it is done ever more rarely, and said on
   p.run(20min);
   CHECK(p.same_kernels());
   CHECK(p.box[1].engine->status(p.now).reasons.empty());
+}
+
+TEST_CASE("a repair that reaches beyond what has come removes nothing") {
+  Bench b;
+  b.step();
+  b.receive(1, flow(1));
+  b.repaired(3);
+  CHECK(b.knows(flow(1)));
+  CHECK(b.store.counters[Counter::audit_refused] == 1);
+  b.repaired(2);
+  CHECK(!b.knows(flow(1)));
+  CHECK(b.store.counters[Counter::audit_refused] == 1);
+}
+
+TEST_CASE("where a repair was not understood nothing is removed") {
+  const auto [offset, value] = GENERATE(std::pair(3, 0x7f),    // a block of a type that nobody knows
+                                        std::pair(6, 0x77),    // a stream that nobody has spoken of
+                                        std::pair(10, 0xff));  // no record
+  Bench b;
+  b.step();
+  b.receive(1, flow(1));
+  b.receive(2, flow(1),
+            [&](common::Bytes& bytes) { bytes.at(static_cast<std::size_t>(offset)) = static_cast<std::byte>(value); });
+  b.repaired(2);
+  CHECK(b.knows(flow(1)));
+  b.repaired(3);
+  CHECK(!b.knows(flow(1)));
+}
+
+TEST_CASE("what was found while the replica came to be, and is not the master's, is removed") {
+  Bench b;
+  b.step();
+  b.receive(1, flow(1));
+  const Record other = Bench::record_of(flow(2));
+  const Slot slot = b.store.add(other, b.store.table.hash(other.key()), 0);
+  b.store[slot].set(entry::found);
+  REQUIRE(b.store[slot].generation != b.store.groups[0].generation);
+  b.repaired(1);
+  CHECK(b.knows(flow(1)));
+  CHECK(!b.knows(flow(2)));
+}
+
+TEST_CASE("digests that have not gone out when the next round begins are not told") {
+  Bench b;
+  b.make_master();
+  b.step();
+  b.deliver();
+  REQUIRE(b.audit.has_to_say());
+  const Record changed = Bench::record_of(flow(1));
+  b.store.add(changed, b.store.table.hash(changed.key()), 0);  // and the peer does not know
+  b.now += kAuditEvery;
+  b.step();
+  CHECK(!b.audit.has_to_say());
+  b.deliver();
+  CHECK(b.told() == std::set<std::uint32_t>{1});
+}
+
+TEST_CASE("a group whose stream came to its end within a round waits for the next one") {
+  Bench b;
+  common::GroupConfig other = b.config.vrrp->groups[0];
+  other.name = "OTHER";
+  b.config.vrrp->groups.push_back(other);
+  b.config.sync->groups.push_back("OTHER");
+  b.store.groups.configure(b.config);
+  b.make_master();
+  b.store.groups[1].stream.all_sent = false;
+  b.step();
+  b.store.groups[1].stream.all_sent = true;
+  b.deliver();
+  CHECK(b.told() == std::set<std::uint32_t>{1});
+  b.now += kAuditEvery;
+  b.step();
+  b.deliver();
+  CHECK(b.told() == std::set<std::uint32_t>{1, 2});
 }
