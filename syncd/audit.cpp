@@ -80,7 +80,7 @@ void Audit::on_digests(const DigestBlock& digests, Time now) {
   for (std::size_t i = 0; i < kBucketsAtOnce; ++i) {
     const std::size_t bucket = digests.first + i;
     if (!digests.settled.test(i)) continue;
-    if (group->buckets.changed_at(bucket) > digests.sequence) {
+    if (group->buckets.changed_at(bucket) > digests.sequence || !parts_.receiver.counts(index, bucket)) {
       ++counters[Counter::audit_unsettled];
       continue;
     }
@@ -197,7 +197,7 @@ void Audit::log(const Group& group, Checking& c, Time now, Actions& out) const {
                                 group.name, c.to_log, kBuckets)});
 }
 
-void Audit::advance(bool link_up, Time now, Actions& out) {
+void Audit::advance(bool may_say, Time now, Actions& out) {
   sides_.resize(parts_.store.groups.size());
   bool any = false;
   for (std::size_t i = 0; i < sides_.size(); ++i) {
@@ -222,7 +222,7 @@ void Audit::advance(bool link_up, Time now, Actions& out) {
     if (checking.epoch != 0) sweep(i);
     if (std::exchange(checking.to_log, 0) != 0) log(group, checking, now, out);
   }
-  if (any && link_up && mark_ == 0 && next_at_ <= now) begin_round(now);
+  if (any && may_say && mark_ == 0 && next_at_ <= now) begin_round(now);
 }
 
 bool Audit::working() const {

@@ -54,7 +54,8 @@ class Audit {
   void on_digests(const DigestBlock& digests, common::Time now);
   void on_repair(const RepairBlock& repair);
 
-  void advance(bool link_up, common::Time now, Actions& out);
+  /// may_say: the link is up, and speaks the protocol of today.
+  void advance(bool may_say, common::Time now, Actions& out);
   /// Part of a repair is left to do, now.
   bool working() const;
   bool has_to_say() const;

@@ -84,7 +84,7 @@ void Engine::State::handle(const Event& event, Time now, Actions& out) {
                  },
                  [&](const KernelFlushed& e) { roles.on_flushed(e.request, now, out); },
                  [&](const OwnAddresses& e) {
-                   ownership.set_own_addresses(e.addresses);
+                   if (ownership.set_own_addresses(e.addresses)) receiver.forget_kept_out();
                    if (!std::exchange(addresses_known, true)) observer.want_dump(now);
                  },
                  [&](const NotifyReceived& e) { roles.on_message(e.message, up, now, out); },
@@ -311,7 +311,7 @@ void Engine::State::advance(Time now, Actions& out) {
   if (offers.review(up, now)) consider_streams(now);
   verify.advance(up, now, out);
   if (verify.take_repair()) observer.want_dump(now);
-  audit.advance(up, now, out);
+  audit.advance(may_audit(now), now, out);
   inquiries.advance(out);
   papers.advance(up, now, out);
   auto report = peer.report(link.state(now), sender.backlog(), now);
@@ -332,7 +332,8 @@ std::optional<Time> Engine::State::deadline() const {
   at = common::earliest(at, roles.deadline(stepped_at));
   at = common::earliest(at, verify.deadline());
   at = common::earliest(at, papers.deadline());
-  if (link.up(stepped_at)) at = common::earliest(at, common::earliest(offers.deadline(), audit.deadline()));
+  if (may_audit(stepped_at)) at = common::earliest(at, audit.deadline());
+  if (link.up(stepped_at)) at = common::earliest(at, offers.deadline());
   at = common::earliest(at, receiver.deadline());
   if (link.up(stepped_at)) at = common::earliest(at, sender.deadline());
   return at;
@@ -344,14 +345,14 @@ std::optional<Time> Engine::State::deadline() const {
 /// State, acknowledgements, and what verify, the papers and the audit have to say.
 bool Engine::State::compose_control(Time now) {
   const bool tell = peer.tell_due(now), part = verify.has_to_say(now), paper = papers.has_to_say(now);
-  const bool digests = link.up(now) && audit.has_to_say();
+  const bool digests = may_audit(now) && audit.has_to_say();
   if (!tell && !part && !paper && !digests && !receiver.ack_due(now)) return false;
   FrameWriter frame(payload, names());
   if (receiver.ack_wanted()) frame.ack(receiver.take_ack());
   if (tell) {
     if (peer.take_probe()) frame.probe();
     if (peer.take_answer()) frame.answer();
-    frame.state(peer.state_to_tell(now));
+    frame.state(peer.state_to_tell(now, link.protocol()));
     peer.told(now);
   } else if (part) {
     if (const auto ask = verify.poll_ask(now)) frame.verify_ask(*ask);

@@ -59,9 +59,12 @@ void Ownership::add_translated(const common::NatConfig& nat, const std::string& 
   for (const auto& rule : nat.one_to_one) add(rule.group, {rule.inside});
 }
 
-void Ownership::set_own_addresses(std::span<const IpAddress> addresses) {
+bool Ownership::set_own_addresses(std::span<const IpAddress> addresses) {
+  const auto v4 = own_v4_;
+  const auto v6 = own_v6_;
   given_.assign(addresses.begin(), addresses.end());
   rebuild();
+  return own_v4_ != v4 || own_v6_ != v6;
 }
 
 void Ownership::rebuild() {

@@ -15,7 +15,8 @@ class Ownership {
  public:
   /// Groups are numbered in the order of the configuration.
   void configure(const common::Config& config, const std::vector<std::size_t>& group_numbers);
-  void set_own_addresses(std::span<const common::IpAddress> addresses);
+  /// True: they are others than before.
+  bool set_own_addresses(std::span<const common::IpAddress> addresses);
 
   /// The number of the group; none: not ours to carry.
   std::optional<std::size_t> group_of(const Flow& flow) const;

@@ -52,7 +52,7 @@ void Peer::expire(Time now) {
   tell_now(now);
 }
 
-PeerState Peer::state_to_tell(Time now) {
+PeerState Peer::state_to_tell(Time now, std::uint8_t protocol) {
   expire(now);
   PeerState state;
   state.serial = ++last_serial_;
@@ -72,7 +72,7 @@ PeerState Peer::state_to_tell(Time now) {
     gs.released = g.replica.epoch == g.replica.highest ? 0 : g.replica.highest;
     gs.holds = g.held;
     gs.lacking = g.lacking;
-    gs.compares = g.role == Role::backup && g.replica.epoch != 0 && g.replica.complete;
+    gs.compares = protocol == kProtocol && g.role == Role::backup && g.replica.epoch != 0 && g.replica.complete;
     const auto stated = std::ranges::find(local_, g.name, [](const Stated& s) { return s.report.group; });
     if (stated != local_.end()) {
       gs.report = stated->report;

@@ -24,7 +24,7 @@ class Peer {
   void forget_local(common::Time now);
   void tell_now(common::Time now) { tell_at_ = now; }
   bool tell_due(common::Time now) const { return tell_at_ <= now; }
-  PeerState state_to_tell(common::Time now);
+  PeerState state_to_tell(common::Time now, std::uint8_t protocol);
   bool take_probe() { return std::exchange(probe_, false); }
   bool take_answer() { return std::exchange(answer_, false); }
   void told(common::Time now);

@@ -291,7 +291,7 @@ void Receiver::apply_gone(std::size_t group, const Record& record, std::uint64_t
   const std::uint32_t hash = store_.table.hash(record.key());
   Slot slot = store_.table.find(record.key(), hash);
   if (slot == kNoSlot) {
-    if (!kept_out_.empty() && kept_out_.erase(key_text(record)) > 0) store_.groups[group].buckets.add(record.key(), 0);
+    if (!let_in(group, record, sequence)) return;
     if (!may_be_overtaken(sequence)) return;
     slot = store_.add(record, hash, group);
     if (slot == kNoSlot) return;
@@ -309,7 +309,7 @@ void Receiver::apply_live(std::size_t group, const Record& record, std::uint64_t
       ++store_.counters[Counter::own_address_flows];
       return keep_out(group, record, sequence);
     }
-    if (!kept_out_.empty()) kept_out_.erase(key_text(record));
+    if (!let_in(group, record, sequence)) return;
     const Slot added = store_.add(record, hash, group);
     if (added == kNoSlot) return;
     store_[added].version = sequence;
@@ -340,10 +340,37 @@ void Receiver::apply_live(std::size_t group, const Record& record, std::uint64_t
 void Receiver::keep_out(std::size_t group, const Record& record, std::uint64_t sequence) {
   std::string key = key_text(record);
   const auto known = kept_out_.find(key);
-  if (known == kept_out_.end() ? kept_out_.size() >= kMaxKeptOut : known->second.version > sequence) return;
+  if (known == kept_out_.end() && kept_out_.size() >= kMaxKeptOut) {
+    uncounted_[group].set(bucket_of(record.key()));
+    return;
+  }
+  if (known != kept_out_.end() && known->second.version > sequence) return;
   store_.groups[group].buckets.add(record.key(), 0);  // it has changed now
   kept_out_[std::move(key)] = {group, bucket_of(record.key()), digest_of(record.view().first(record.state_end)),
                                sequence};
+}
+
+/// The flow is kept out no longer, for this is newer. False: it is older than what was kept out.
+bool Receiver::let_in(std::size_t group, const Record& record, std::uint64_t sequence) {
+  const auto known = kept_out_.empty() ? kept_out_.end() : kept_out_.find(key_text(record));
+  if (known == kept_out_.end()) return true;
+  if (known->second.version > sequence) {
+    ++store_.counters[Counter::older_version];
+    return false;
+  }
+  kept_out_.erase(known);
+  store_.groups[group].buckets.add(record.key(), 0);
+  return true;
+}
+
+bool Receiver::counts(std::size_t group, std::size_t bucket) const {
+  const auto it = uncounted_.find(group);
+  return it == uncounted_.end() || !it->second.test(bucket);
+}
+
+void Receiver::forget_kept_out() {
+  kept_out_.clear();
+  uncounted_.clear();
 }
 
 std::array<std::uint64_t, kBucketsAtOnce> Receiver::kept_out(std::size_t group, std::size_t first) const {
@@ -363,6 +390,7 @@ void Receiver::forget_kept_out(std::size_t group, const BucketSet& buckets, std:
 
 void Receiver::forget_kept_out(std::size_t group) {
   forget_kept_out(group, ~BucketSet(), UINT64_MAX);
+  uncounted_.erase(group);
 }
 
 // --- sweeping

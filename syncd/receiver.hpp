@@ -12,6 +12,7 @@
 
 #include <array>
 #include <bitset>
+#include <map>
 #include <string>
 
 #include "common/time.hpp"
@@ -63,6 +64,10 @@ class Receiver {
 
   /// What flows that were not taken in, rightly, would add to the digests of buckets from `first` on.
   std::array<std::uint64_t, kBucketsAtOnce> kept_out(std::size_t group, std::size_t first) const;
+  /// All of them are accounted for there.
+  bool counts(std::size_t group, std::size_t bucket) const;
+  /// Other addresses are ours now: whether such a flow is to be taken in is asked again, when the peer sends it again.
+  void forget_kept_out();
   /// The peer has named all of these buckets since that sequence.
   void forget_kept_out(std::size_t group, const BucketSet& buckets, std::uint64_t before);
 
@@ -76,6 +81,7 @@ class Receiver {
   void apply_live(std::size_t group, const Record& record, std::uint64_t sequence, common::Time now);
   void apply_gone(std::size_t group, const Record& record, std::uint64_t sequence);
   bool admit(Slot slot, std::size_t group, std::uint64_t sequence);
+  bool let_in(std::size_t group, const Record& record, std::uint64_t sequence);
   void keep_out(std::size_t group, const Record& record, std::uint64_t sequence);
   void forget_kept_out(std::size_t group);
   void bury(Slot slot, std::uint64_t sequence);
@@ -99,6 +105,7 @@ class Receiver {
   std::uint64_t newest_ = 0;
   std::uint64_t not_understood_ = 0;               ///< sequence of the last datagram of which something was not
   tsl::robin_map<std::string, KeptOut> kept_out_;  ///< by key
+  std::map<std::size_t, BucketSet> uncounted_;     ///< by group: buckets with flows for which there was no room there
   unsigned unacknowledged_ = 0;
   common::Deadline ack_at_;
 };

@@ -105,12 +105,14 @@ struct Bench {
     return record;
   }
   bool knows(const Flow& f) { return store.table.find(record_of(f).key()) != kNoSlot; }
-  void receive(std::uint64_t sequence, const Flow& f, const std::function<void(common::Bytes&)>& damage = {}) {
+  void receive(std::uint64_t sequence, const Flow& f, const std::function<void(common::Bytes&)>& damage = {},
+               bool gone = false) {
     common::Bytes bytes;
     FrameWriter writer(bytes, {"R1", "R2"});
     writer.data(sequence, 1);
     writer.begin_flows(kEpoch);
-    writer.record(record_of(f).view(), false);
+    const Record record = record_of(f);
+    writer.record(gone ? record.key() : record.view(), gone);
     writer.end_flows();
     if (damage) damage(bytes);
     const auto frame = decode_frame(bytes, {"R1", "R2"});
@@ -278,6 +280,36 @@ TEST_CASE("flows of the backup's own, which it leaves to the master, are no diff
   CHECK(p.box[1].kernel.entries.empty());
 }
 
+TEST_CASE("more flows of the backup's own than it keeps account of are no differences") {
+  Pair p;
+  p.start_both();
+  for (unsigned n = 0; n < kMaxKeptOut + 200; ++n) {
+    Flow f = flow(n);
+    f.key.original.source = ip("192.168.100.3");
+    p.box[0].kernel.put(f, p.now);
+  }
+  p.run(kAuditTurn + 1s);
+  CHECK(p.counter(1, "own_address_flows") == kMaxKeptOut + 200);
+  CHECK(p.counter(1, "audit_compared") > 0);
+  CHECK(p.counter(1, "audit_unsettled") > 0);
+  CHECK(p.counter(1, "audit_differing") == 0);
+}
+
+TEST_CASE("an ending that comes late does not end what was kept out since") {
+  Bench b;
+  const std::vector own{flow(1).key.original.source};
+  CHECK(b.ownership.set_own_addresses(own));
+  CHECK(!b.ownership.set_own_addresses(own));
+  const std::size_t bucket = bucket_of(Bench::record_of(flow(1)).key());
+  const auto kept = [&] { return b.receiver.kept_out(0, bucket - bucket % kBucketsAtOnce)[bucket % kBucketsAtOnce]; };
+  b.receive(7, flow(1));
+  CHECK(kept() != 0);
+  b.receive(5, flow(1), {}, true);
+  CHECK(kept() != 0);
+  b.receive(8, flow(1), {}, true);
+  CHECK(kept() == 0);
+}
+
 TEST_CASE("where fetching does not help it is done ever more rarely, and said once") {
   Pair p;
   make_plain(p);
@@ -372,4 +404,10 @@ TEST_CASE("a group whose stream came to its end within a round waits for the nex
   b.step();
   b.deliver();
   CHECK(b.told() == std::set<std::uint32_t>{1, 2});
+}
+
+TEST_CASE("records of an older protocol are not compared") {
+  Bench b;
+  CHECK(b.peer.state_to_tell(b.now, kProtocol).groups.at(0).compares);
+  CHECK(!b.peer.state_to_tell(b.now, kProtocol - 1).groups.at(0).compares);
 }
