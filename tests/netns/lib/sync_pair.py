@@ -54,7 +54,8 @@ class Vrrpd:
         self._client = None
         self._changed = threading.Condition()
         self._said = []
-        threading.Thread(target=self._serve, daemon=True).start()
+        self.reader = threading.Thread(target=self._serve, daemon=True)
+        self.reader.start()
 
     def _serve(self):
         while True:
