@@ -273,6 +273,11 @@ bool Engine::State::may_dump() const {
   return dump_for == DumpFor::nobody && addresses_known && !commit.walking();
 }
 
+/// Nor does its walk over the table share the processor with another one.
+bool Engine::State::may_select() const {
+  return !commit.walking();
+}
+
 void Engine::State::start_dumps(Time now, Actions& out) {
   if (!may_dump()) return;
   if (observer.dump_due(now)) {
@@ -292,7 +297,7 @@ void Engine::State::advance(Time now, Actions& out) {
   advance_link(now, out);
   end_meeting(now);
   const bool up = link.up(now);
-  if (!commit.walking()) selection.tick(now);
+  if (may_select()) selection.tick(now);
   if (up) sender.tick(now);
   if (sender.take_news()) peer.tell_now(now);
   peer.expire(now);
@@ -323,11 +328,11 @@ void Engine::State::advance(Time now, Actions& out) {
 std::optional<Time> Engine::State::deadline() const {
   const bool may_sweep = observer.dumped_once() && receiver.sweeping();
   if (observer.sweeping() || may_sweep || verify.working() || inquiries.working() || audit.working() ||
-      (selection.working() && !commit.walking()))
+      (may_select() && selection.working()))
     return stepped_at;
   common::Deadline at = common::earliest(link.deadline(stepped_at), peer.deadline(link.established()));
   at = common::earliest(at, commit.deadline());
-  if (!commit.walking()) at = common::earliest(at, selection.deadline());
+  if (may_select()) at = common::earliest(at, selection.deadline());
   if (may_dump()) at = common::earliest(at, observer.deadline());
   at = common::earliest(at, roles.deadline(stepped_at));
   at = common::earliest(at, verify.deadline());

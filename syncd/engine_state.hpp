@@ -52,6 +52,7 @@ struct Engine::State {
   void advance_link(Time now, Actions& out);
   void end_meeting(common::Time now);
   bool may_dump() const;
+  bool may_select() const;
   /// Records of another protocol have other digests.
   bool may_audit(Time now) const { return link.up(now) && link.protocol() == kProtocol; }
   void start_dumps(Time now, Actions& out);

@@ -84,7 +84,7 @@ TEST_CASE("a path that shrinks while it is in use") {
   CHECK(p.counter(0, "paths_narrowed") == 1);
 }
 
-TEST_CASE("a comparison gets across the smallest path, and so do the statements of many groups") {
+TEST_CASE("a comparison gets across the smallest path") {
   Pair p;
   p.network.mtu = kLeastDatagram;
   p.start_both();
