@@ -9,6 +9,8 @@ namespace {
 
 /// Every datagram goes over every link at once: more links would only multiply the load.
 constexpr std::size_t kMostLinks = 4;
+/// Of so many groups the two routers can always tell each other in a single datagram, whatever its path.
+constexpr std::size_t kMostGroups = 24;
 
 void read_sync_groups(const Reader& reader, const Draft& draft, SyncConfig& sync) {
   const std::span<const Setting> items = reader.list();
@@ -66,6 +68,10 @@ void read_sync(Section& root, Draft& draft) {
     section.with("groups", [&](const Reader& each) { read_sync_groups(each, draft, sync); });
     if (!section.has("groups"))
       for (const std::string_view name : draft.group_names()) sync.groups.emplace_back(name);
+    if (const std::size_t groups = draft.group_names().size(); groups > kMostGroups)
+      r.out.error(r.value.at, fmt::format("sync: there are {} groups, and {} at most can be replicated; put instances "
+                                          "that belong together into one group",
+                                          groups, kMostGroups));
     section.with_required("links", [&](const Reader& each) { read_links(each, draft, sync); });
     int port = sync.port;
     section.integer("port", port, 1, 65535);

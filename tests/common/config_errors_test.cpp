@@ -1,5 +1,7 @@
 // What the reader of the configuration says about mistakes: the exact line, so that a change of wording is
 // seen.
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 #include <fstream>
 #include <sstream>
@@ -212,6 +214,24 @@ TEST_CASE("mistakes about the sync link") {
       {kHead + "sync: { links: [{ interface: eth1 }], security: none }\n",
        {"f:5:7: error: sync: needs the section vrrp, whose groups say whose connections to send"}},
   });
+}
+
+TEST_CASE("more groups than the routers can tell each other of are refused where they are to be replicated") {
+  std::string groups = "vrrp:\n  groups:\n";
+  const auto add = [&](int n) {
+    groups += fmt::format(
+        "    G{0}: {{ instances: {{ i{0}: {{ interface: e{0}, vrid: 1, virtual_addresses: [10.1.{0}.1/24] }} }}, "
+        "protects: [10.2.{0}.0/24] }}\n",
+        n);
+  };
+  const std::string sync = "sync: { links: [{ interface: eth1 }], security: none }\n";
+  for (int n = 1; n <= 24; ++n) add(n);
+  check_all({{kHead + groups + sync, {}}});
+  add(25);
+  check_all({{kHead + groups, {}},
+             {kHead + groups + sync,
+              {"f:32:7: error: sync: there are 25 groups, and 24 at most can be replicated; put instances that belong "
+               "together into one group"}}});
 }
 
 TEST_CASE("mistakes in the rules") {

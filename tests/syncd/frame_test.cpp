@@ -204,7 +204,7 @@ TEST_CASE("the statements of all groups fit one datagram, however long the names
   again.ack(ack);
   again.state(state);
   CHECK(out.size() <= kLeastPayload);
-  CHECK(decode_frame(out, kNames)->state->groups.size() >= 25);
+  CHECK(decode_frame(out, kNames)->state->groups.size() >= 24);  // as many as a configuration may have
 }
 
 TEST_CASE("the longest parts fit the smallest datagram, with a question and a full acknowledgement beside them") {
