@@ -24,8 +24,10 @@
 
 namespace syncd {
 
-/// Acknowledge after so many datagrams, or so much time, whichever comes first.
-inline constexpr unsigned kAckEvery = 16;
+/// Acknowledge when so many datagrams have come, or after so much time, whichever is first. All that are read in one
+/// turn are acknowledged together, so that a bulk is not acknowledged more often for it; and a standby that lets
+/// datagrams gather for 4 ms does not keep its peer waiting beyond them.
+inline constexpr unsigned kAckEvery = 4;
 inline constexpr common::Duration kAckDelay = std::chrono::milliseconds(2);
 /// Entries per step of a sweep: below a millisecond.
 inline constexpr std::size_t kSweepSlice = 16384;

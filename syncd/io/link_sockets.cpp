@@ -12,17 +12,25 @@
 #include <cstring>
 
 #include "common/io/log.hpp"
+#include "syncd/sender.hpp"
 
 namespace syncd::io {
 namespace {
 
 using common::IpAddress;
+using namespace std::chrono_literals;
 
 /// The largest Ethernet frame in use; the engine's datagrams are smaller than 1,500 bytes.
 constexpr std::size_t kLongest = 9216;
 /// A whole window of the peer's while this process is busy: some 7,000 datagrams of 1,400 bytes as the kernel
 /// counts them.
 constexpr int kReceiveBuffer = 8 << 20;
+/// A standby lets a stream of datagrams gather for this long: what is in its socket is safe from the peer's end, and an
+/// acknowledgement that is late by this still comes before the peer sends again (syncd::kMinRetransmit).
+constexpr common::Duration kGather = 4ms;
+static_assert(kGather < kMinRetransmit);
+/// A busy peer sends one in a millisecond. Fewer than would be acknowledged at once are not worth the wait.
+constexpr Gathering::Rule kStreamOfDatagrams{.soon = 2ms, .turns = 4, .portion = 3};
 /// As network control traffic: a queue full of bulk data must not make the link look dead.
 constexpr int kPriority = 6;
 constexpr int kTrafficClass = 0xc0;
@@ -112,7 +120,19 @@ struct LinkSockets::Inbox {
 };
 
 LinkSockets::LinkSockets(common::io::Loop& loop, Counters& counters, Callbacks callbacks)
-    : loop_(loop), counters_(counters), callbacks_(std::move(callbacks)), inbox_(std::make_unique<Inbox>()) {}
+    : loop_(loop),
+      counters_(counters),
+      callbacks_(std::move(callbacks)),
+      inbox_(std::make_unique<Inbox>()),
+      gathering_(kStreamOfDatagrams) {
+  gather_timer_ = loop_.timer(
+      [this] {
+        poll();
+        served();
+        callbacks_.turn();
+      },
+      common::io::Loop::Priority::normal);
+}
 
 LinkSockets::~LinkSockets() {
   for (Link& link : links_) close(link);
@@ -205,7 +225,7 @@ void LinkSockets::open(Link& link, std::size_t number, const Interfaces::Interfa
   link.open_error = 0;
   link.index = interface.index;
   link.fd = std::move(fd);
-  loop_.watch(link.fd.get(), EPOLLIN, [this, number](std::uint32_t events) { serve(number, events); });
+  loop_.watch(link.fd.get(), awaited(link), [this, number](std::uint32_t events) { serve(number, events); });
 }
 
 void LinkSockets::close(Link& link) {
@@ -219,10 +239,13 @@ void LinkSockets::serve(std::size_t number, std::uint32_t events) {
   Link& link = links_[number];
   if ((events & EPOLLOUT) != 0) {
     link.full = false;
-    loop_.change(link.fd.get(), EPOLLIN);
+    loop_.change(link.fd.get(), awaited(link));
     send(link);
   }
-  if ((events & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0) receive(number);
+  if ((events & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0) {
+    receive(number);
+    served();
+  }
   callbacks_.turn();
 }
 
@@ -231,12 +254,42 @@ void LinkSockets::poll() {
     if (links_[i].fd) receive(i);
 }
 
+void LinkSockets::be_patient(bool on) {
+  patient_ = on;
+  if (on || !gathering_.on()) return;
+  gathering_.stop();
+  await();
+}
+
+/// After a portion, to which what was polled since the one before belongs.
+void LinkSockets::served() {
+  const std::size_t portion = std::exchange(arrived_, 0);
+  if (!patient_) return;
+  const common::Time now = common::io::now();
+  const bool before = gathering_.on();
+  if (gathering_.served(now, portion) != before) await();
+  // What was left over is not waited for.
+  if (gathering_.on()) gather_timer_->set(portion < kBatch ? now + kGather : now);
+}
+
+void LinkSockets::await() {
+  for (Link& link : links_)
+    if (link.fd) loop_.change(link.fd.get(), awaited(link));
+  if (!gathering_.on()) gather_timer_->set(std::nullopt);
+}
+
+/// What the loop waits for.
+std::uint32_t LinkSockets::awaited(const Link& link) const {
+  return (gathering_.on() ? 0u : std::uint32_t{EPOLLIN}) | (link.full ? std::uint32_t{EPOLLOUT} : 0u);
+}
+
 void LinkSockets::receive(std::size_t number) {
   inbox_->reset();
   const int fd = links_[number].fd.get();
   const int count = recvmmsg(fd, inbox_->messages.data(), kBatch, MSG_DONTWAIT, nullptr);
   // An ICMP error for something that was sent earlier comes here too.
   if (count < 0 && errno != EAGAIN && errno != EINTR) ++counters_.link_receive_errors;
+  arrived_ += static_cast<std::size_t>(std::max(count, 0));
   for (int i = 0; i < count; ++i) {
     const auto at = static_cast<std::size_t>(i);
     const mmsghdr& message = inbox_->messages[at];
@@ -306,7 +359,7 @@ void LinkSockets::send(Link& link) {
 
 void LinkSockets::wait_for_room(Link& link) {
   link.full = true;
-  loop_.change(link.fd.get(), EPOLLIN | EPOLLOUT);
+  loop_.change(link.fd.get(), awaited(link));
 }
 
 }  // namespace syncd::io

@@ -15,6 +15,7 @@
 #include "common/io/unique_fd.hpp"
 #include "syncd/engine.hpp"
 #include "syncd/io/counters.hpp"
+#include "syncd/io/gathering.hpp"
 #include "syncd/io/interfaces.hpp"
 
 namespace syncd::io {
@@ -46,6 +47,8 @@ class LinkSockets {
   void flush();
   /// Hands over what has arrived, up to one portion of each link.
   void poll();
+  /// Whether datagrams of a stream may wait for each other, some milliseconds. Not at first.
+  void be_patient(bool on);
 
  private:
   struct Link {
@@ -67,6 +70,9 @@ class LinkSockets {
   static void tell_trouble(Link& link, const Interfaces::Interface* interface);
   void serve(std::size_t number, std::uint32_t events);
   void receive(std::size_t number);
+  void served();
+  void await();
+  std::uint32_t awaited(const Link& link) const;
   void send(Link& link);
   void wait_for_room(Link& link);
 
@@ -76,6 +82,10 @@ class LinkSockets {
   std::uint16_t port_ = 0;
   std::vector<Link> links_;
   std::unique_ptr<Inbox> inbox_;
+  bool patient_ = false;
+  Gathering gathering_;
+  std::size_t arrived_ = 0;  ///< since the last turn
+  std::unique_ptr<common::io::Loop::Timer> gather_timer_;
 };
 
 }  // namespace syncd::io

@@ -40,13 +40,9 @@ common::Result<Secrets> make_secrets(const std::vector<std::byte>& key) {
   return secrets;
 }
 
-/// While reports come fast (some thousand a second) they are left to gather for this long: a turn of the loop, and a
-/// datagram, for each of them would cost ten times what the report itself does.
+/// Reports that come fast (some thousand a second) are left to gather for this long.
 constexpr common::Duration kGather = 1ms;
-/// So many turns, each this soon after the one before, are fast; fewer reports than this in a portion are not.
-constexpr common::Duration kSoon = 500us;
-constexpr int kFastTurns = 4;
-constexpr std::size_t kFastPortion = 4;
+constexpr Gathering::Rule kStreamOfReports{.soon = 500us, .turns = 4, .portion = 4};
 
 /// The kernel reports that a connection announces another one before it changes the packet that does so, and with it
 /// the sequence numbers: within microseconds, on the same processor.
@@ -62,7 +58,11 @@ const char* const kNoReports =
 
 Shell::Shell(common::io::Loop& loop, common::io::DaemonOptions options, common::Config config,
              std::vector<std::byte> key)
-    : loop_(loop), options_(std::move(options)), config_(std::move(config)), key_(std::move(key)) {}
+    : loop_(loop),
+      options_(std::move(options)),
+      config_(std::move(config)),
+      key_(std::move(key)),
+      gathering_(kStreamOfReports) {}
 
 Shell::~Shell() {
   if (events_) loop_.unwatch(events_->fd());
@@ -139,6 +139,7 @@ void Shell::connect() {
                                               },
                                           .message =
                                               [this](const common::NotifyMessage& received) {
+                                                links_->poll();
                                                 feed(NotifyReceived{received});
                                                 turn();
                                               },
@@ -217,22 +218,13 @@ void Shell::check_now_and_then() {
 /// The first of a few reports is read at once; those of a stream wait for each other.
 void Shell::serve_reports() {
   const common::Time now = common::io::now();
-  fast_turns_ = now - served_at_ < kSoon ? fast_turns_ + 1 : 0;
-  served_at_ = now;
   const auto read = read_events();
   turn();
-  if (gathering_ ? read.count < kFastPortion : fast_turns_ < kFastTurns) return gather(false);
-  gather(true);
+  const bool before = gathering_.on();
+  const bool gather = gathering_.served(now, read.count);
+  if (gather != before) loop_.change(events_->fd(), gather ? 0u : std::uint32_t{EPOLLIN});
   // What was left over is not waited for.
-  gather_timer_->set(read.emptied ? now + kGather : now);
-}
-
-void Shell::gather(bool on) {
-  if (std::exchange(gathering_, on) == on) return;
-  loop_.change(events_->fd(), on ? 0u : std::uint32_t{EPOLLIN});
-  if (on) return;
-  gather_timer_->set(std::nullopt);
-  fast_turns_ = 0;
+  gather_timer_->set(gather ? common::Deadline(read.emptied ? now + kGather : now) : std::nullopt);
 }
 
 Shell::Portion Shell::read_events() {
@@ -409,11 +401,13 @@ std::vector<std::byte> Shell::changed_key(const common::SyncConfig& config) {
 
 // --- actions ------------------------------------------------------------------------
 
-/// A kernel that refuses is asked again every second; what was missed until then is read from its table.
+/// A kernel that refuses is asked again every second; what was missed until then is read from its table. Who need not
+/// hear of packets is a standby, and has time for what its peer tells.
 void Shell::hear_packets(bool on) {
   const auto done = events_->hear_packets(on);
   if (!done && !deaf_) log(LogLevel::error, "kernel_reports_refused", done.error().text + "; it is tried again");
   deaf_ = on && !done;
+  links_->be_patient(!on);
 }
 
 void Shell::perform(const Action& action) {

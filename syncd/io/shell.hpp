@@ -17,6 +17,7 @@
 #include "syncd/io/conntrack_reader.hpp"
 #include "syncd/io/conntrack_writer.hpp"
 #include "syncd/io/counters.hpp"
+#include "syncd/io/gathering.hpp"
 #include "syncd/io/interfaces.hpp"
 #include "syncd/io/link_sockets.hpp"
 
@@ -54,7 +55,6 @@ class Shell {
     bool emptied = false;
   };
   void serve_reports();
-  void gather(bool on);
   Portion read_events();
   void read_soon(const std::vector<FlowKey>& masters);
   void read_details();
@@ -97,10 +97,8 @@ class Shell {
   std::optional<common::PeerReport> report_;  ///< the last one, for an agent that comes later
   bool kernel_reports_ = true;                ///< net.netfilter.nf_conntrack_events was found on
   bool deaf_ = false;                         ///< the kernel was to report what packets do, and refused
-  bool gathering_ = false;                    ///< the kernel's reports wait for a timer, not for the loop
-  int fast_turns_ = 0;
-  common::Time served_at_{};
-  bool papers_wanted_ = false;  ///< the engine has asked for them
+  Gathering gathering_;                       ///< of the kernel's reports
+  bool papers_wanted_ = false;                ///< the engine has asked for them
   bool stepping_ = false;
   bool stopping_ = false;
 };

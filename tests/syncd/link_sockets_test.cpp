@@ -205,3 +205,43 @@ TEST_CASE("a link whose socket is full takes no more until the kernel has sent",
   CHECK(b.received.size() == count);
   CHECK(a.counters.link_send_dropped == 0);
 }
+
+TEST_CASE("a patient link lets a stream gather, and an impatient one does not", "[kernel]") {
+  if (!test::enter_namespace()) return;
+  common::io::Loop loop;
+  Router a(loop, "10.10.10.2", "10.10.10.3"), b(loop, "10.10.10.3", "10.10.10.2");
+  a.enter();
+  REQUIRE(test::shell("ip link add eth1 type veth peer name eth1 netns " + path_of(b) +
+                      " && ip addr add 10.10.10.2/24 dev eth1 && ip link set eth1 up"));
+  b.enter();
+  REQUIRE(test::shell("ip addr add 10.10.10.3/24 dev eth1 && ip link set eth1 up"));
+  std::size_t sent = 0, served = 0, largest = 0;
+  b.on_turn = [&] { largest = std::max(largest, b.received.size() - std::exchange(served, b.received.size())); };
+  // One at a time, so that only a wait brings several of them together.
+  std::unique_ptr<common::io::Loop::Timer> timer;
+  timer = loop.timer([&] {
+    a.send(100, static_cast<std::byte>(sent++));
+    timer->set(common::io::now() + 1ms);
+  });
+  const auto all_came = [&] { return b.received.size() == sent; };
+  const Changes on{false, true};
+  run_steps(loop, {{[&] { return a.changes == on && b.changes == on; }, [&] { timer->set(common::io::now()); }},
+                   {[&] { return served >= 50; },
+                    [&] {
+                      CHECK(served >= 50);
+                      largest = 0;
+                      b.sockets->be_patient(true);
+                    }},
+                   {[&] { return largest >= 3; },
+                    [&] {
+                      CHECK(largest >= 3);
+                      timer->set(std::nullopt);
+                    }},
+                   {all_came,
+                    [&] {
+                      CHECK(all_came());
+                      b.sockets->be_patient(false);
+                      a.send(100, static_cast<std::byte>(sent++));
+                    }},
+                   {all_came, [&] { CHECK(all_came()); }}});
+}
