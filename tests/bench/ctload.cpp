@@ -2,8 +2,14 @@
 // fast as is asked for, and says as one line of JSON how long that took.
 //
 //   ctload insert|update|delete COUNT [--first N] [--rate PER_SECOND] [--state TCP_STATE] [--listen]
+//   ctload packets COUNT [--first N] [--rate PER_SECOND]
 //   ctload dump ANY
+//   ctload hear COUNT
 //   ctload churn SECONDS --rate FLOWS_PER_SECOND [--listen]
+//
+// `packets` begins the same connections with the first packet of each, sent from here: the kernel's lock for requests
+// is one for all namespaces, and this load does not hold it. The packets need a route. `hear` is the least that a
+// program can do with the kernel's reports: each millisecond it reads those that have come, and throws them away.
 //
 // All entries are established TCP connections with source NAT and a port that is not preserved. `churn` plays short
 // ones: created, five changes as a handshake and a close make them, and removed, 200 ms after it began. Without --rate
@@ -11,6 +17,9 @@
 #include <linux/filter.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
+#include <netinet/ip.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -96,11 +105,20 @@ syncd::Flow flow(std::uint64_t number, const Stage& stage) {
   return f;
 }
 
+int open_netlink() {
+  const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+  sockaddr_nl own{.nl_family = AF_NETLINK, .nl_pad = 0, .nl_pid = 0, .nl_groups = 0};
+  bind(fd, reinterpret_cast<sockaddr*>(&own), sizeof own);
+  return fd;
+}
+
+void join(int fd, std::initializer_list<int> groups) {
+  for (const int group : groups) setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group);
+}
+
 class Kernel {
  public:
-  Kernel() : fd_(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER)) {
-    sockaddr_nl own{.nl_family = AF_NETLINK, .nl_pad = 0, .nl_pid = 0, .nl_groups = 0};
-    bind(fd_, reinterpret_cast<sockaddr*>(&own), sizeof own);
+  Kernel() : fd_(open_netlink()) {
     const int room = 16 << 20, on = 1;
     setsockopt(fd_, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
     setsockopt(fd_, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
@@ -126,14 +144,11 @@ class Kernel {
 /// A socket that hears of everything and takes nothing, as that of a syncd for what it wrote itself: the kernel makes
 /// each report, which it does not where nobody listens.
 void listen_to_nothing() {
-  const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
-  sockaddr_nl own{.nl_family = AF_NETLINK, .nl_pad = 0, .nl_pid = 0, .nl_groups = 0};
-  bind(fd, reinterpret_cast<sockaddr*>(&own), sizeof own);
+  const int fd = open_netlink();
   std::array<sock_filter, 1> code{{BPF_STMT(BPF_RET | BPF_K, 0)}};
   const sock_fprog program{.len = code.size(), .filter = code.data()};
   setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
-  for (const int group : {NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY})
-    setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group);
+  join(fd, {NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY});
 }
 
 RequestKind kind_of(std::string_view command) {
@@ -179,9 +194,67 @@ int run_all(const Options& options) {
   return report(options.command.data(), options.count, now() - begin, cpu() - used, kernel.errors());
 }
 
+/// The kernel fills in the checksum of IP's header; that of TCP is not looked at on the way out.
+void send_first_packet(int fd, const syncd::Flow& flow) {
+  struct {
+    iphdr ip{};
+    tcphdr tcp{};
+  } packet;
+  packet.ip.version = 4;
+  packet.ip.ihl = 5;
+  packet.ip.ttl = 64;
+  packet.ip.protocol = kTcp;
+  packet.ip.tot_len = htons(sizeof packet);
+  std::memcpy(&packet.ip.saddr, flow.key.original.source.bytes().data(), 4);
+  std::memcpy(&packet.ip.daddr, flow.key.original.destination.bytes().data(), 4);
+  packet.tcp.source = htons(flow.key.original.source_port);
+  packet.tcp.dest = htons(flow.key.original.destination_port);
+  packet.tcp.doff = 5;
+  packet.tcp.syn = 1;
+  packet.tcp.window = htons(65535);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_addr.s_addr = packet.ip.daddr;
+  while (sendto(fd, &packet, sizeof packet, 0, reinterpret_cast<sockaddr*>(&to), sizeof to) < 0 && errno == ENOBUFS) {
+  }
+}
+
+int run_packets(const Options& options) {
+  const int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+  constexpr std::uint64_t kStep = 16;
+  const double begin = now(), used = cpu();
+  for (std::uint64_t i = 0; i < options.count; ++i) {
+    if (options.rate != 0 && i % kStep == 0)
+      sleep_until(begin + static_cast<double>(i) / static_cast<double>(options.rate));
+    send_first_packet(fd, flow(options.first + i, kStages[0]));
+  }
+  return report("packets", options.count, now() - begin, cpu() - used, 0);
+}
+
+/// From the first report to the last of so many.
+int run_hear(const Options& options) {
+  const int fd = open_netlink(), room = 64 << 20;
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
+  join(fd, {NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE});
+  std::array<std::byte, 8192> buffer;
+  pollfd first{.fd = fd, .events = POLLIN, .revents = 0};
+  if (poll(&first, 1, 60000) != 1) return report("hear", 0, 0, 0, 1);
+  const double begin = now(), used = cpu();
+  std::uint64_t count = 0, errors = 0;
+  while (count < options.count && now() - begin < 300) {
+    for (;;) {
+      const ssize_t size = recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
+      if (size < 0 && errno == EAGAIN) break;
+      ++(size < 0 ? errors : count);
+    }
+    usleep(1000);
+  }
+  return report("hear", count, now() - begin, cpu() - used, errors);
+}
+
 /// The whole table, read and thrown away.
 int run_dump() {
-  const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+  const int fd = open_netlink();
   Bytes request, buffer(32768);
   syncd::ctnetlink::encode_dump(request, 1);
   const double begin = now(), used = cpu();
@@ -258,7 +331,8 @@ bool parse(int count, char** words, Options& out) {
     if (value == nullptr || ++i == count || !number(words[i], *value)) return false;
   }
   if (out.command == "churn") return out.rate > 0;
-  return out.command == "dump" || out.command == "insert" || out.command == "update" || out.command == "delete";
+  return out.command == "dump" || out.command == "hear" || out.command == "packets" || out.command == "insert" ||
+         out.command == "update" || out.command == "delete";
 }
 
 }  // namespace
@@ -268,10 +342,14 @@ int main(int count, char** words) {
   if (!parse(count, words, options)) {
     std::fputs(
         "usage: ctload insert|update|delete COUNT [--first N] [--rate N] [--state N] [--listen]\n"
+        "       ctload packets COUNT [--first N] [--rate N]\n"
+        "       ctload hear COUNT\n"
         "       ctload churn SECONDS --rate N [--first N] [--listen]\n",
         stderr);
     return 2;
   }
   if (options.command == "dump") return run_dump();
+  if (options.command == "hear") return run_hear(options);
+  if (options.command == "packets") return run_packets(options);
   return options.command == "churn" ? run_churn(options) : run_all(options);
 }

@@ -1,5 +1,11 @@
 """What a replicated connection costs: processor time of both daemons per report of the kernel, from cache to cache (the
-standby's kernel is left alone), memory on both sides, bytes on the link. And the same at a tenth of the size."""
+standby's kernel is left alone), memory on both sides, bytes on the link. And the same at a tenth of the size. The floor
+of the sender is a program that reads as many reports, as seldom as syncd does, and throws them away."""
+import threading
+import time
+
+from lib.netns import Namespace
+from lib.sync_pair import TABLE
 from pairs import OurPair, TheirPair, load
 
 from . import Figure
@@ -51,18 +57,36 @@ def theirs(flows):
     return _fill(TheirPair(flows), flows)
 
 
-SIDES = {"ours": ours, "conntrackd": theirs}
+def floor(flows):
+    namespace = Namespace("alone")
+    namespace.nft(TABLE)
+    namespace.sysctl("net.netfilter.nf_conntrack_events", 1)
+    result = {}
+
+    def hear():
+        result["hear"] = load(namespace, "hear", flows)["cpu"] / flows * 1e6
+
+    hearing = threading.Thread(target=hear)
+    hearing.start()
+    time.sleep(1)  # it subscribes
+    load(namespace, "insert", flows, "--rate", RATE)
+    hearing.join()
+    return result
 
 
-def _at_most(name, unit, us, them, part):
+SIDES = {"ours": ours, "conntrackd": theirs, "floor": floor}
+
+
+def _at_most(name, unit, us, them, part, floor="-"):
     text = "{:.1f} {}" if us < 20 else "{:.0f} {}"
-    return Figure(name, text.format(us, unit), text.format(them, unit), ratio=f"1 / {them / us:.1f}",
+    return Figure(name, text.format(us, unit), text.format(them, unit), floor, ratio=f"1 / {them / us:.1f}",
                   wanted=f"<= 1 / {part}", met=us * part <= them)
 
 
 def lines(results, flows):
     us, them = results["ours"], results["conntrackd"]
-    yield _at_most("CPU per event, sender", "us", us["sender"], them["sender"], 3)
+    yield _at_most("CPU per event, sender", "us", us["sender"], them["sender"], 3,
+                   f"{results['floor']['hear']:.1f} us to read the reports")
     yield _at_most("CPU per event, receiver", "us", us["receiver"], them["receiver"], 3)
     yield _at_most("memory per flow, internal", "B", us["internal"], them["internal"], 4)
     yield _at_most("memory per flow, external", "B", us["external"], them["external"], 4)
