@@ -178,8 +178,9 @@ void Observer::on_live_unknown(const Flow& flow, std::uint32_t hash, Seen seen, 
     return note_excluded(flow, owner.has_value());
   }
   Group& group = store_.groups[*owner];
-  // A backup with a whole replica knows its master's flows; whatever else passes here is nobody's.
-  if (group.role == Role::backup && group.replica.complete) return;
+  // A backup with a whole replica knows its master's flows; whatever else passes here is nobody's. A sweep has looked
+  // at places already that this might take, and would leave it there as the master's.
+  if (group.role == Role::backup && (group.replica.complete || group.replica.sweeping)) return;
   Record record;
   encode(flow, nullptr, record);
   if (from_dump) set_timeout(record, guide_.full(flow));

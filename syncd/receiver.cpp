@@ -288,10 +288,10 @@ void Receiver::bury(Slot slot, std::uint64_t sequence) {
 }
 
 void Receiver::apply_gone(std::size_t group, const Record& record, std::uint64_t sequence) {
+  if (!let_in(group, record, sequence)) return;
   const std::uint32_t hash = store_.table.hash(record.key());
   Slot slot = store_.table.find(record.key(), hash);
   if (slot == kNoSlot) {
-    if (!let_in(group, record, sequence)) return;
     if (!may_be_overtaken(sequence)) return;
     slot = store_.add(record, hash, group);
     if (slot == kNoSlot) return;
@@ -305,10 +305,7 @@ void Receiver::apply_live(std::size_t group, const Record& record, std::uint64_t
   const std::uint32_t hash = store_.table.hash(record.key());
   const Slot slot = store_.table.find(record.key(), hash);
   if (slot == kNoSlot) {
-    if (ownership_.stays_here(decode(record.view()))) {
-      ++store_.counters[Counter::own_address_flows];
-      return keep_out(group, record, sequence);
-    }
+    if (keeps_out(group, record, sequence)) return;
     if (!let_in(group, record, sequence)) return;
     const Slot added = store_.add(record, hash, group);
     if (added == kNoSlot) return;
@@ -319,6 +316,7 @@ void Receiver::apply_live(std::size_t group, const Record& record, std::uint64_t
   if (!admit(slot, group, sequence)) return;
   store_.unqueue(slot);
   if (store_[slot].is(entry::gone)) {
+    if (keeps_out(group, record, sequence)) return store_.release(slot);
     store_.revive(slot, record);
     return commit_.stored(slot, Commit::Difference::state, now);
   }
@@ -336,7 +334,14 @@ void Receiver::apply_live(std::size_t group, const Record& record, std::uint64_t
 // --- flows that are not taken in
 // -----------------------------------------------------------------------------------------
 
-/// The master sends it, for it cannot know our addresses, and has it in its digests.
+/// Of one that is not taken in. The master sends it, for it cannot know our addresses, and has it in its digests.
+bool Receiver::keeps_out(std::size_t group, const Record& record, std::uint64_t sequence) {
+  if (!ownership_.stays_here(decode(record.view()))) return false;
+  ++store_.counters[Counter::own_address_flows];
+  keep_out(group, record, sequence);
+  return true;
+}
+
 void Receiver::keep_out(std::size_t group, const Record& record, std::uint64_t sequence) {
   std::string key = key_text(record);
   const auto known = kept_out_.find(key);

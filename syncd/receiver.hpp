@@ -84,6 +84,7 @@ class Receiver {
   void apply_gone(std::size_t group, const Record& record, std::uint64_t sequence);
   bool admit(Slot slot, std::size_t group, std::uint64_t sequence);
   bool let_in(std::size_t group, const Record& record, std::uint64_t sequence);
+  bool keeps_out(std::size_t group, const Record& record, std::uint64_t sequence);
   void keep_out(std::size_t group, const Record& record, std::uint64_t sequence);
   void forget_kept_out(std::size_t group);
   void bury(Slot slot, std::uint64_t sequence);

@@ -310,6 +310,24 @@ TEST_CASE("an ending that comes late does not end what was kept out since") {
   CHECK(kept() == 0);
 }
 
+TEST_CASE("a flow that is to be kept out stays out although its ending, which came early, is still remembered") {
+  Bench b;
+  b.ownership.set_own_addresses(std::vector{flow(1).key.original.source});
+  const std::size_t bucket = bucket_of(Bench::record_of(flow(1)).key());
+  const auto kept = [&] { return b.receiver.kept_out(0, bucket - bucket % kBucketsAtOnce)[bucket % kBucketsAtOnce]; };
+  b.receive(7, flow(1), {}, true);
+  REQUIRE(b.knows(flow(1)));  // that it has ended
+  b.receive(9, flow(1));
+  CHECK(b.store.groups[0].flows == 0);
+  CHECK(kept() != 0);
+  const auto of_nine = kept();
+  b.receive(8, flow(1, 6, 7));
+  CHECK(kept() == of_nine);
+  b.receive(10, flow(1), {}, true);
+  CHECK(kept() == 0);
+  CHECK(b.store.groups[0].flows == 0);
+}
+
 TEST_CASE("where fetching does not help it is done ever more rarely, and said once") {
   Pair p;
   make_plain(p);

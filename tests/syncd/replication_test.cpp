@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 
+#include "syncd/observer.hpp"
 #include "tests/syncd/pair.hpp"
 
 using namespace syncd_test;
@@ -316,6 +317,38 @@ TEST_CASE("a syncd that starts anew beside a working master never lets the peer 
   CHECK(p.counter(1, "swept") == 0);
   CHECK(p.box[1].report.replicas.at(0).complete);
   CHECK(p.same_kernels());
+}
+
+TEST_CASE("what begins here while a large replica is being swept in steps is not taken for the master's") {
+  const Time now = Time{} + 1000s;
+  const common::Config config = pair_config(1, CommitPolicy::continuous);
+  Store store(1);
+  store.groups.configure(config);
+  Group& group = store.groups[0];
+  group.role = Role::backup;
+  group.replica = {.epoch = 5, .highest = 5, .term = {}, .complete = false, .sweeping = false, .cursor = 0};
+  Ownership ownership;
+  ownership.configure(config, {0});
+  Sender sender(store);
+  Selection selection(store, sender);
+  Commit commit(store, CommitPolicy::continuous);
+  Receiver receiver(store, sender, commit, ownership);
+  Observer observer(store, sender, commit, selection, ownership);
+  const auto begins = [&](unsigned n) { observer.on_changes(std::vector{FlowChange{.flow = flow(n)}}, now); };
+
+  for (unsigned n = 0; n < kSweepSlice + 10; ++n) begins(n);
+  REQUIRE(group.flows == kSweepSlice + 10);
+  group.replica.sweeping = true;
+  REQUIRE_FALSE(receiver.sweep());
+  std::vector<KernelWrite> removals;
+  commit.poll(now, kSweepSlice, removals);  // what this step has swept leaves room that no later step looks at
+  REQUIRE(removals.size() == kSweepSlice);
+  for (unsigned n = 0; n < 3; ++n) begins(100000 + n);
+  observer.dump_started(now);
+  observer.on_dumped(std::vector{flow(100003)}, true, false, now);
+  REQUIRE(receiver.sweep());
+  CHECK(group.replica.complete);
+  CHECK(group.flows == 0);
 }
 
 TEST_CASE("two links at once: one may fail, and copies are dropped") {
