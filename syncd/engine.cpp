@@ -53,7 +53,7 @@ bool Engine::poll_datagram(Time now, Datagram& out) {
 // --- events
 // -----------------------------------------------------------------------------------------------------------
 
-void Engine::State::configure() {
+bool Engine::State::configure() {
   store.groups.configure(config);
   std::vector<std::size_t> numbers;
   if (config.vrrp)
@@ -61,12 +61,19 @@ void Engine::State::configure() {
       const Group* group = store.groups.find(g.name);
       numbers.push_back(group ? store.groups.index(*group) : 0);
     }
-  ownership.configure(config, numbers);
+  const bool others = ownership.configure(config, numbers);
   if (config.sync) {
     commit.set_policy(config.sync->commit);
     selection.configure(config.sync->filter);
   }
   peer.configure(config);
+  return others;
+}
+
+/// What belongs to whom has changed.
+void Engine::State::review_ownership(Time now) {
+  retention.begin();
+  observer.want_dump(now);
 }
 
 void Engine::State::handle(const Event& event, Time now, Actions& out) {
@@ -84,7 +91,7 @@ void Engine::State::handle(const Event& event, Time now, Actions& out) {
                  },
                  [&](const KernelFlushed& e) { roles.on_flushed(e.request, now, out); },
                  [&](const OwnAddresses& e) {
-                   if (ownership.set_own_addresses(e.addresses)) receiver.forget_kept_out();
+                   if (ownership.set_own_addresses(e.addresses)) review_ownership(now);
                    if (!std::exchange(addresses_known, true)) observer.want_dump(now);
                  },
                  [&](const NotifyReceived& e) { roles.on_message(e.message, up, now, out); },
@@ -103,7 +110,7 @@ void Engine::State::handle(const Event& event, Time now, Actions& out) {
                  [&](const Stop&) { out.push_back(Finished{}); },
                  [&](const Reload& e) {
                    config = e.config;
-                   configure();
+                   if (configure()) review_ownership(now);
                    if (!e.key.empty()) link.change_key(e.key, now);
                    changing_key = link.changing_key();
                  },
@@ -297,7 +304,10 @@ void Engine::State::advance(Time now, Actions& out) {
   advance_link(now, out);
   end_meeting(now);
   const bool up = link.up(now);
-  if (may_select()) selection.tick(now);
+  if (may_select()) {
+    selection.tick(now);
+    retention.tick(now);
+  }
   if (up) sender.tick(now);
   if (sender.take_news()) peer.tell_now(now);
   peer.expire(now);
@@ -328,7 +338,7 @@ void Engine::State::advance(Time now, Actions& out) {
 std::optional<Time> Engine::State::deadline() const {
   const bool may_sweep = observer.dumped_once() && receiver.sweeping();
   if (observer.sweeping() || may_sweep || verify.working() || inquiries.working() || audit.working() ||
-      (may_select() && selection.working()))
+      (may_select() && (selection.working() || retention.working())))
     return stepped_at;
   common::Deadline at = common::earliest(link.deadline(stepped_at), peer.deadline(link.established()));
   at = common::earliest(at, commit.deadline());

@@ -11,6 +11,7 @@
 #include "syncd/papers.hpp"
 #include "syncd/peer.hpp"
 #include "syncd/receiver.hpp"
+#include "syncd/retention.hpp"
 #include "syncd/roles.hpp"
 #include "syncd/selection.hpp"
 #include "syncd/sender.hpp"
@@ -28,6 +29,7 @@ struct Engine::State {
         commit(store, config.sync ? config.sync->commit : common::CommitPolicy::continuous),
         receiver(store, sender, commit, ownership),
         observer(store, sender, commit, selection, ownership),
+        retention(store, sender, receiver, ownership),
         link(config, std::move(secrets.key), nonces, store.counters, now),
         peer(store, config, now),
         offers(store, sender, peer),
@@ -39,7 +41,8 @@ struct Engine::State {
     configure();
   }
 
-  void configure();
+  bool configure();
+  void review_ownership(Time now);
   void handle(const Event& event, Time now, Actions& out);
   void on_datagram(const DatagramReceived& datagram, Time now);
   void on_session(Time now);
@@ -72,6 +75,7 @@ struct Engine::State {
   Commit commit;
   Receiver receiver;
   Observer observer;
+  Retention retention;
   Link link;
   Peer peer;
   Offers offers;

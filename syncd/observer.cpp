@@ -154,6 +154,7 @@ void Observer::on_live(const Flow& flow, Seen seen, Time now) {
     return;
   }
   Entry& e = store_[slot];
+  if (e.is(entry::gone) && !ownership_.group_of(flow)) return note_excluded(flow, false);
   // An event is newer than what the dump read, whatever order they were delivered in.
   if (from_dump && e.seen == store_.dump_number) return;
   e.seen = store_.dump_number;

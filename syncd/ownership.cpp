@@ -1,6 +1,7 @@
 #include "syncd/ownership.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace syncd {
 namespace {
@@ -26,11 +27,11 @@ bool contains(const std::vector<IpAddress>& list, const IpAddress& a) {
 
 }  // namespace
 
-void Ownership::configure(const common::Config& config, const std::vector<std::size_t>& group_numbers) {
-  covers_.clear();
+bool Ownership::configure(const common::Config& config, const std::vector<std::size_t>& group_numbers) {
+  const auto covers_before = std::exchange(covers_, {});
   virtual_.clear();
   link_.clear();
-  if (!config.vrrp || !config.sync) return rebuild();
+  if (!config.vrrp || !config.sync) return rebuild() || covers_ != covers_before;
   const auto& groups = config.vrrp->groups;
   only_one_ = groups.size() == 1;
   for (std::size_t i = 0; i < groups.size(); ++i) {
@@ -45,7 +46,7 @@ void Ownership::configure(const common::Config& config, const std::vector<std::s
     covers_.push_back(std::move(cover));
   }
   for (const auto& link : config.sync->links) link_.push_back(link.local);
-  rebuild();
+  return rebuild() || covers_ != covers_before;
 }
 
 /// Where translated connections come from, and where they end.
@@ -60,24 +61,24 @@ void Ownership::add_translated(const common::NatConfig& nat, const std::string& 
 }
 
 bool Ownership::set_own_addresses(std::span<const IpAddress> addresses) {
-  const auto v4 = own_v4_;
-  const auto v6 = own_v6_;
   given_.assign(addresses.begin(), addresses.end());
-  rebuild();
-  return own_v4_ != v4 || own_v6_ != v6;
+  return rebuild();
 }
 
-void Ownership::rebuild() {
-  own_v4_.clear();
-  own_v6_.clear();
+bool Ownership::rebuild() {
+  const auto v4 = std::exchange(own_v4_, {});
+  const auto v6 = std::exchange(own_v6_, {});
   for (const auto* list : {&given_, &link_})
     for (const IpAddress& a : *list) {
-      if (contains(virtual_, a)) continue;
+      if (contains(virtual_, a) || stays_on_its_wire(a)) continue;
       if (a.is_v4())
         own_v4_.push_back(a.v4_value());
       else
         own_v6_.push_back(a);
     }
+  std::ranges::sort(own_v4_);
+  std::ranges::sort(own_v6_);
+  return own_v4_ != v4 || own_v6_ != v6;
 }
 
 bool Ownership::is_own(const IpAddress& a) const {

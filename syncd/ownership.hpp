@@ -13,8 +13,8 @@ namespace syncd {
 
 class Ownership {
  public:
-  /// Groups are numbered in the order of the configuration.
-  void configure(const common::Config& config, const std::vector<std::size_t>& group_numbers);
+  /// Groups are numbered in the order of the configuration. True: what belongs to whom is not as it was.
+  bool configure(const common::Config& config, const std::vector<std::size_t>& group_numbers);
   /// True: they are others than before.
   bool set_own_addresses(std::span<const common::IpAddress> addresses);
 
@@ -28,11 +28,13 @@ class Ownership {
     std::size_t group = 0;
     std::vector<common::IpAddress> addresses;    ///< virtual
     std::vector<common::AddressRange> networks;  ///< protected, or translated; merged
+    bool operator==(const Cover&) const = default;
   };
   void add_translated(const common::NatConfig& nat, const std::string& group, Cover& cover) const;
   bool covers(const Cover& cover, const Flow& flow) const;
   bool is_own(const common::IpAddress& address) const;
-  void rebuild();
+  /// True: our own addresses are others than before.
+  bool rebuild();
 
   std::vector<Cover> covers_;
   bool only_one_ = false;  ///< one group has everything that passes the router

@@ -23,8 +23,8 @@ void copy_record(ByteView bytes, const RecordLayout& layout, Record& out) {
   out.size = layout.size;
 }
 
-std::string key_text(const Record& record) {
-  return {reinterpret_cast<const char*>(record.bytes.data()), record.key_end};
+std::string key_text(ByteView key) {
+  return {reinterpret_cast<const char*>(key.data()), key.size()};
 }
 
 }  // namespace
@@ -338,26 +338,38 @@ void Receiver::apply_live(std::size_t group, const Record& record, std::uint64_t
 bool Receiver::keeps_out(std::size_t group, const Record& record, std::uint64_t sequence) {
   if (!ownership_.stays_here(decode(record.view()))) return false;
   ++store_.counters[Counter::own_address_flows];
-  keep_out(group, record, sequence);
+  keep_out(group, record.key(), digest_of(record.view().first(record.state_end)), sequence);
   return true;
 }
 
-void Receiver::keep_out(std::size_t group, const Record& record, std::uint64_t sequence) {
-  std::string key = key_text(record);
-  const auto known = kept_out_.find(key);
+void Receiver::keep_out(std::size_t group, ByteView key, std::uint32_t digest, std::uint64_t sequence) {
+  std::string text = key_text(key);
+  const auto known = kept_out_.find(text);
   if (known == kept_out_.end() && kept_out_.size() >= kMaxKeptOut) {
-    uncounted_[group].set(bucket_of(record.key()));
+    uncounted_[group].set(bucket_of(key));
     return;
   }
   if (known != kept_out_.end() && known->second.version > sequence) return;
-  store_.groups[group].buckets.add(record.key(), 0);  // it has changed now
-  kept_out_[std::move(key)] = {group, bucket_of(record.key()), digest_of(record.view().first(record.state_end)),
-                               sequence};
+  store_.groups[group].buckets.add(key, 0);  // it has changed now
+  kept_out_[std::move(text)] = {group, bucket_of(key), digest, sequence};
+}
+
+/// What the master has never told of, it has in no digest.
+void Receiver::let_go(Slot slot) {
+  Entry& e = store_[slot];
+  ++store_.counters[Counter::own_address_flows];
+  if (e.generation == store_.group_of(e).generation && !e.is(entry::found))
+    keep_out(e.group, key_of(store_.table.record(slot)), e.digest, e.version);
+  store_.unqueue(slot);
+  store_.unqueue_write(slot);
+  store_.set_in_kernel(e, false);
+  store_.end(slot);
+  store_.release(slot);
 }
 
 /// The flow is kept out no longer, for this is newer. False: it is older than what was kept out.
 bool Receiver::let_in(std::size_t group, const Record& record, std::uint64_t sequence) {
-  const auto known = kept_out_.empty() ? kept_out_.end() : kept_out_.find(key_text(record));
+  const auto known = kept_out_.empty() ? kept_out_.end() : kept_out_.find(key_text(record.key()));
   if (known == kept_out_.end()) return true;
   if (known->second.version > sequence) {
     ++store_.counters[Counter::older_version];
@@ -373,8 +385,14 @@ bool Receiver::counts(std::size_t group, std::size_t bucket) const {
   return it == uncounted_.end() || !it->second.test(bucket);
 }
 
-void Receiver::forget_kept_out() {
-  kept_out_.clear();
+/// Of what was kept out only the key is known; where an address was ours that is not in it, it is asked again.
+void Receiver::review_kept_out() {
+  for (auto it = kept_out_.begin(); it != kept_out_.end();) {
+    Flow flow;
+    flow.key = decode_key(std::as_bytes(std::span(it->first)));
+    flow.reply = inverted(flow.key);
+    it = ownership_.stays_here(flow) ? ++it : kept_out_.erase(it);
+  }
   uncounted_.clear();
 }
 

@@ -68,8 +68,10 @@ class Receiver {
   std::array<std::uint64_t, kBucketsAtOnce> kept_out(std::size_t group, std::size_t first) const;
   /// All of them are accounted for there.
   bool counts(std::size_t group, std::size_t bucket) const;
-  /// Other addresses are ours now: whether such a flow is to be taken in is asked again, when the peer sends it again.
-  void forget_kept_out();
+  /// Other addresses are ours now: those that need no longer be kept out are taken in when the peer sends them again.
+  void review_kept_out();
+  /// A flow of the peer that has become our own: it is kept out from now on.
+  void let_go(Slot slot);
   /// The peer has named all of these buckets since that sequence.
   void forget_kept_out(std::size_t group, const BucketSet& buckets, std::uint64_t before);
 
@@ -85,7 +87,7 @@ class Receiver {
   bool admit(Slot slot, std::size_t group, std::uint64_t sequence);
   bool let_in(std::size_t group, const Record& record, std::uint64_t sequence);
   bool keeps_out(std::size_t group, const Record& record, std::uint64_t sequence);
-  void keep_out(std::size_t group, const Record& record, std::uint64_t sequence);
+  void keep_out(std::size_t group, common::ByteView key, std::uint32_t digest, std::uint64_t sequence);
   void forget_kept_out(std::size_t group);
   void bury(Slot slot, std::uint64_t sequence);
   void advance();
