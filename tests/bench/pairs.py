@@ -129,6 +129,12 @@ class Router:
         """Seconds that the process has had of the processors, to the nanosecond."""
         return time.clock_gettime((~self.process().pid) << 3 | 2)
 
+    def cpu_parts(self):
+        """Seconds in the program, and in the kernel for it, as the clock's ticks have found it."""
+        with open(f"/proc/{self.process().pid}/stat", encoding="ascii") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return [int(field) / os.sysconf("SC_CLK_TCK") for field in fields[11:13]]
+
     def resident(self):
         """Bytes of memory of its own."""
         with open(f"/proc/{self.process().pid}/smaps_rollup", encoding="ascii") as file:

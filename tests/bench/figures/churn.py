@@ -61,7 +61,7 @@ def lines(results, flows):
     kernel = results["floor"]
     yield Figure(
         "churn, short connections",
-        f"{us['rate']:,.0f}/s ({us['sender'] * 100:.0f} % of a processor; limit: {us['limit']})",
-        f"{them['rate']:,.0f}/s (limit: {them['limit']})",
+        *(f"{each['rate']:,.0f}/s ({each['sender'] * 100:.0f} % of a processor; limit: {each['limit']})"
+          for each in (us, them)),
         f"{kernel['heard']:,.0f}/s ({kernel['unheard']:,.0f}/s unheard)", times(us["rate"], them["rate"]), ">= 3 x",
         us["rate"] >= 3 * them["rate"])

@@ -28,6 +28,7 @@ def _spend(pair, router_counts, action):
 
 def _fill(pair, flows):
     result, small = {}, flows // 10
+    sides = {"sender": pair.first, "receiver": pair.second}
     empty = [pair.first.resident(), pair.second.resident()]
 
     def fill(count, first):
@@ -40,8 +41,12 @@ def _fill(pair, flows):
 
     fill(small, 0)
     result["small_sender"], result["small_receiver"], _ = _spend(pair, min(CHANGES, small), lambda: change(4))
+    parts = {side: router.cpu_parts() for side, router in sides.items()}
     result["sender"], result["receiver"], result["bytes"] = _spend(pair, flows - small,
                                                                    lambda: fill(flows - small, small))
+    for side, router in sides.items():
+        own, kernel = (late - early for early, late in zip(parts[side], router.cpu_parts()))
+        result[f"{side}_kernel"] = kernel / (own + kernel)
     full = [pair.first.resident(), pair.second.resident()]
     result["large_sender"], result["large_receiver"], _ = _spend(pair, min(CHANGES, small), lambda: change(3))
     result["internal"], result["external"] = [(late - early) / flows for early, late in zip(empty, full)]
@@ -88,6 +93,8 @@ def lines(results, flows):
     yield _at_most("CPU per event, sender", "us", us["sender"], them["sender"], 3,
                    f"{results['floor']['hear']:.1f} us to read the reports")
     yield _at_most("CPU per event, receiver", "us", us["receiver"], them["receiver"], 3)
+    yield Figure("of which in the kernel, sender and receiver",
+                 *(f"{each['sender_kernel']:.0%}, {each['receiver_kernel']:.0%}" for each in (us, them)))
     yield _at_most("memory per flow, internal", "B", us["internal"], them["internal"], 4)
     yield _at_most("memory per flow, external", "B", us["external"], them["external"], 4)
     yield Figure("bytes on the link per flow", f"{us['bytes']:.0f} B", f"{them['bytes']:.0f} B",
