@@ -26,6 +26,9 @@ void Engine::step(const Event& event, Time now, Actions& out) {
 std::optional<Time> Engine::deadline() const {
   return state_->deadline();
 }
+bool Engine::taking_over() const {
+  return state_->commit.walking();
+}
 bool Engine::kernel_pending() const {
   return state_->commit.pending();
 }

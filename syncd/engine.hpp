@@ -177,6 +177,7 @@ class Engine {
   /// Up to `most` writes, appended. Zero appended: nothing to write now.
   void poll_kernel(Time now, std::size_t most, std::vector<KernelWrite>& out);
   bool kernel_pending() const;  ///< poll_kernel would give something
+  bool taking_over() const;     ///< the kernel's table is being made complete, and connections wait for it
   Status status(Time now) const;
 
  private:

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
+#include <thread>
 #include <utility>
 
 #include "common/io/log.hpp"
@@ -49,6 +51,12 @@ constexpr Gathering::Rule kStreamOfReports{.soon = 500us, .turns = 4, .portion =
 constexpr common::Duration kDetailsAfter = 2ms;
 /// Read in one go: some milliseconds.
 constexpr std::size_t kDetailsAtOnce = 256;
+
+common::Duration used_by_thread() {
+  timespec used{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
 
 const char* const kNoReports =
     "the kernel does not report changes of connections: set net.netfilter.nf_conntrack_events=1 "
@@ -186,6 +194,8 @@ void Shell::turn() {
     more_->set(common::io::now());
   else
     more_->set(std::nullopt);
+  if (!engine_->taking_over() && breather_.tired(common::io::now(), used_by_thread()))
+    std::this_thread::sleep_for(Breather::kRest);
 }
 
 /// What has arrived before the time was up counts as arrived in time, however late we were scheduled: a peer

@@ -2,7 +2,7 @@
 // Puts syncd's engine into the world. Every turn of the loop takes in a portion of what came (reports of the
 // kernel, datagrams, messages), and then moves a portion of the bulk that the engine has: datagrams to the
 // links, entries to the kernel. Portions are a few milliseconds, so that a million flows on their way keep
-// neither the link nor a timer waiting.
+// neither the link nor a timer waiting; nor other programs, but during a takeover, for which everything waits.
 #include <memory>
 #include <optional>
 #include <set>
@@ -12,6 +12,7 @@
 #include "common/io/loop.hpp"
 #include "common/io/notify_socket.hpp"
 #include "syncd/engine.hpp"
+#include "syncd/io/breather.hpp"
 #include "syncd/io/conntrack_dump.hpp"
 #include "syncd/io/conntrack_events.hpp"
 #include "syncd/io/conntrack_reader.hpp"
@@ -97,8 +98,9 @@ class Shell {
   std::optional<common::PeerReport> report_;  ///< the last one, for an agent that comes later
   bool kernel_reports_ = true;                ///< net.netfilter.nf_conntrack_events was found on
   bool deaf_ = false;                         ///< the kernel was to report what packets do, and refused
-  Gathering gathering_;                       ///< of the kernel's reports
-  bool papers_wanted_ = false;                ///< the engine has asked for them
+  Breather breather_;
+  Gathering gathering_;         ///< of the kernel's reports
+  bool papers_wanted_ = false;  ///< the engine has asked for them
   bool stepping_ = false;
   bool stopping_ = false;
 };
