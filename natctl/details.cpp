@@ -149,6 +149,16 @@ Verdict verify_result(const std::string& body) {
   return {out, differ == 0 ? 0 : 1};
 }
 
+Verdict commit_result(const std::string& body) {
+  const Json json = parse_json(body);
+  if (!field(json, "in_kernel").is_number()) return {body + "\n", 1};
+  const double all = number_of(json, "connections"), there = number_of(json, "in_kernel");
+  const double refused = number_of(json, "refused");
+  std::string out = fmt::format("the kernel has {:.0f} of {:.0f} connections of the other router", there, all);
+  if (refused > 0) out += fmt::format("; it refuses {:.0f}: `natctl show sync status` says why", refused);
+  return {out + "\n", refused == 0 && there >= all ? 0 : 1};
+}
+
 std::string indented(const std::string& text) {
   const Json json = parse_json(text);
   return json.is_null() ? text + "\n" : dump(json, 2) + "\n";

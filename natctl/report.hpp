@@ -46,6 +46,8 @@ struct Verdict {
 /// `show vrrp`: a table; with `detail`, `statistics` or `events` that; with the name of a group or instance only that.
 Verdict vrrp_view(const std::string& body, const std::vector<std::string>& words, bool as_json);
 Verdict verify_result(const std::string& body);
+/// Of `sync commit`: 1 when the kernel lacks any of them.
+Verdict commit_result(const std::string& body);
 
 /// The changes of state only, as JSON, out of vrrpd's status.
 std::string events_json(const std::string& body);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
+#include <utility>
 
 namespace syncd {
 namespace {
@@ -38,6 +40,19 @@ std::uint64_t token_of(Slot slot, const Entry& e) {
 
 }  // namespace
 
+std::string refusal_text(int code) {
+  if (code == ENOMEM || code == ENOSPC) return "its table is full, or memory is short";
+  if (code == EEXIST) return "a connection of this router has the same addresses and ports";
+  return std::strerror(code);
+}
+
+/// What stands in the table already comes by no record, and a takeover relies on all of it being in the kernel.
+void Commit::set_policy(common::CommitPolicy policy) {
+  if (std::exchange(policy_, policy) == policy || policy != common::CommitPolicy::continuous) return;
+  for (Group& group : store_.groups)
+    if (group.replicated && group.role == Role::backup) start_walk(group);
+}
+
 bool Commit::writes_at_once(const Group& group) const {
   return group.role == Role::backup && (policy_ == common::CommitPolicy::continuous || group.anticipated);
 }
@@ -57,8 +72,11 @@ bool Commit::lacks(Slot slot, Time now) const {
 
 void Commit::stored(Slot slot, Difference difference, Time now) {
   Entry& e = store_[slot];
-  if (difference != Difference::none) e.clear(entry::refused | entry::retried);
-  if (difference != Difference::none) note_end(slot, now);
+  if (difference != Difference::none) {
+    store_.set_refused(e, false);
+    e.clear(entry::retried);
+    note_end(slot, now);
+  }
   if (e.is(entry::in_kernel) && difference == Difference::binding) e.set(entry::rebind);
   if (e.is(entry::in_kernel) && difference == Difference::state) e.set(entry::behind);
   if (writes_at_once(store_.group_of(e)) && lacks(slot, now)) store_.queue_write(slot);
@@ -110,6 +128,10 @@ void Commit::start_walk(Group& group) {
   walks_.push_back({index, 0});
 }
 
+bool Commit::walks(const Group& group) const {
+  return std::ranges::find(walks_, store_.groups.index(group), &Walk::group) != walks_.end();
+}
+
 void Commit::queue_expectations(Group& group) {
   const std::size_t index = store_.groups.index(group);
   for (const Slot slot : store_.expecting)
@@ -124,7 +146,7 @@ void Commit::anticipate(Group& group, bool on) {
 
 void Commit::take_over(Group& group, bool whole, Time now) {
   group.anticipated = false;
-  if (policy_ == common::CommitPolicy::on_takeover || !whole) start_walk(group);
+  if (policy_ == common::CommitPolicy::on_takeover || !whole || walks(group) || group.refused > 0) start_walk(group);
   queue_expectations(group);
   settling_.push_back({store_.groups.index(group), 0});
   settle_at_ = now + kSettleAfter;
@@ -227,8 +249,10 @@ void Commit::walk(Time now, std::size_t most, std::vector<KernelWrite>& out) {
   Walk& w = walks_.front();
   for (; w.cursor < store_.table.end() && out.size() < most; ++w.cursor) {
     if (++looked_at > kLookAt) return;
-    const Entry& e = store_[w.cursor];
-    if (!e.used() || e.is(entry::gone | entry::sentinel) || e.group != w.group || !lacks(w.cursor, now)) continue;
+    Entry& e = store_[w.cursor];
+    if (!e.used() || e.is(entry::gone | entry::sentinel) || e.group != w.group) continue;
+    if (e.is(entry::refused)) try_again(e);
+    if (!lacks(w.cursor, now)) continue;
     store_.unqueue_write(w.cursor);
     write(w.cursor, now, out);
   }
@@ -261,8 +285,16 @@ void Commit::poll(Time now, std::size_t most, std::vector<KernelWrite>& out) {
   while (!announcing_.empty() && out.size() < end) expect(out);
 }
 
-void Commit::give_up(Entry& e, int code) {
-  e.set(entry::refused);
+/// The kernel may have room by now, or what stood in the way may be gone.
+void Commit::try_again(Entry& e) {
+  store_.set_refused(e, false);
+  e.clear(entry::retried);
+}
+
+void Commit::give_up(Slot slot, int code) {
+  if (!refusals_) refusals_ = {.first = decode_key(store_.table.record(slot)), .code = code, .count = 0};
+  ++refusals_->count;
+  store_.set_refused(store_[slot], true);
   ++failures_;
   last_failure_ = code;
   ++store_.counters[Counter::commit_failed];
@@ -287,7 +319,7 @@ void Commit::refused(const KernelResult& result) {
   }
   if (result.code == ENOMEM || result.code == ENOSPC) {
     ++store_.counters[Counter::kernel_full];
-    return give_up(e, result.code);
+    return give_up(slot, result.code);
   }
   // It may not displace a flow of ours: what passes here is alive, what the peer only remembers may not be.
   if (e.is(entry::adopted) && group.role == Role::master) {
@@ -295,7 +327,7 @@ void Commit::refused(const KernelResult& result) {
     store_.end(slot);
     return store_.enqueue(slot, Queue::endings);
   }
-  if (e.is(entry::retried)) return give_up(e, result.code);
+  if (e.is(entry::retried)) return give_up(slot, result.code);
   if (result.code == EEXIST) ++store_.counters[Counter::reply_clashes];
   e.set(entry::retried | entry::rebind);
   store_.queue_write(slot);
@@ -318,7 +350,7 @@ void Commit::renew_leases(Time now) {
     if (group.role != Role::backup || !group.replicated) continue;
     // What an earlier mastership left behind waits for the peer's walk, unless there is no peer that walks.
     if (e.generation != group.generation && group.replica.epoch != 0) continue;
-    e.clear(entry::refused | entry::retried);  // once a walk, the kernel may have room again
+    try_again(e);
     if (!lacks(lease_cursor_, now)) continue;
     const bool as_wanted =
         !e.is(entry::behind | entry::rebind) && (e.is(entry::liberal) || !is_tcp(store_.table.record(lease_cursor_)));
@@ -356,6 +388,12 @@ void Commit::tick(Time now) {
   if (*lease_at_ > now) return;
   renew_leases(now);
   lease_at_ = now + kLeaseStep;
+}
+
+std::optional<Commit::Refusals> Commit::take_refusals(Time now) {
+  if (!refusals_ || (tell_refusals_at_ && now < *tell_refusals_at_)) return std::nullopt;
+  tell_refusals_at_ = now + kTellRefusals;
+  return std::exchange(refusals_, std::nullopt);
 }
 
 common::Deadline Commit::deadline() const {

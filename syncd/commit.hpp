@@ -8,6 +8,7 @@
 // Expectations are written at a takeover, after their masters: on a standby they would only run out.
 // be_liberal is written with every TCP entry: the window moved on while the entry was not ours.
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "common/config.hpp"
@@ -15,6 +16,9 @@
 #include "syncd/store.hpp"
 
 namespace syncd {
+
+/// Why the kernel does not take an entry, for people.
+std::string refusal_text(int code);
 
 /// Timeout of a standby's entry at least. Long enough that a syncd which is down for minutes loses nothing.
 inline constexpr std::uint32_t kLease = 600;
@@ -33,13 +37,15 @@ inline constexpr common::Duration kLeaseStep = std::chrono::milliseconds(100);
 /// Timeouts set after a takeover, per second: a million take a minute, well within the lease.
 inline constexpr std::size_t kSettlePerSecond = 20000;
 inline constexpr common::Duration kSettleStep = std::chrono::milliseconds(50);
+/// A kernel that has no room refuses thousands in a row, and one line says so.
+inline constexpr common::Duration kTellRefusals = std::chrono::seconds(60);
 /// The first seconds after a takeover belong to the traffic.
 inline constexpr common::Duration kSettleAfter = std::chrono::seconds(1);
 
 class Commit {
  public:
   Commit(Store& store, common::CommitPolicy policy) : store_(store), policy_(policy) {}
-  void set_policy(common::CommitPolicy policy) { policy_ = policy; }
+  void set_policy(common::CommitPolicy policy);
 
   enum class Difference : std::uint8_t { none, state, binding };
   /// A record of the peer stands in the table, different from what stood there before.
@@ -71,6 +77,13 @@ class Commit {
   /// Entries given up, since the beginning, and the errno of the last one.
   std::uint64_t failures() const { return failures_; }
   int last_failure() const { return last_failure_; }
+  /// What has been given up since it was last asked for; not more often than each kTellRefusals.
+  struct Refusals {
+    FlowKey first;
+    int code = 0;
+    std::uint64_t count = 0;
+  };
+  std::optional<Refusals> take_refusals(common::Time now);
 
  private:
   struct Walk {
@@ -90,7 +103,9 @@ class Commit {
   void start_walk(Group& group);
   void renew_leases(common::Time now);
   void settle(common::Time now);
-  void give_up(Entry& e, int code);
+  void try_again(Entry& e);
+  void give_up(Slot slot, int code);
+  bool walks(const Group& group) const;
 
   Store& store_;
   common::CommitPolicy policy_;
@@ -101,6 +116,8 @@ class Commit {
   Slot lease_cursor_ = 0;
   std::uint64_t failures_ = 0;
   int last_failure_ = 0;
+  std::optional<Refusals> refusals_;
+  common::Deadline tell_refusals_at_;
 };
 
 }  // namespace syncd

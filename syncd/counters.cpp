@@ -21,6 +21,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Counter::count)>
     "dumps_failed",
     "reconciled_missing",
     "reconciled_gone",
+    "strays_removed",
     "reconciled_altered",
     "datagrams_sent",
     "datagrams_received",

@@ -29,6 +29,7 @@ enum class Counter : std::uint8_t {
   dumps_failed,
   reconciled_missing,  ///< entries that a dump showed and events had not
   reconciled_gone,     ///< entries that a dump no longer showed
+  strays_removed,      ///< entries that verify named, and that only this standby's kernel had
   reconciled_altered,  ///< replicas that a dump showed in another state than the peer's
   datagrams_sent,
   datagrams_received,

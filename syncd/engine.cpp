@@ -1,5 +1,7 @@
 #include "syncd/engine.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
 #include "common/overload.hpp"
@@ -10,6 +12,14 @@ namespace {
 
 /// Within this time after the link has come up two masters settle who stays: heal_hold, and then some.
 constexpr common::Duration kMeetingTime = std::chrono::seconds(5);
+
+/// Each of them would be one line of thousands.
+Log told(const Commit::Refusals& refusals) {
+  const std::string others = refusals.count > 1 ? fmt::format(" and {} others", refusals.count - 1) : "";
+  return {
+      Log::Level::warning, "kernel_refuses",
+      fmt::format("the kernel does not take {}{}: {}", to_string(refusals.first), others, refusal_text(refusals.code))};
+}
 
 }  // namespace
 
@@ -92,7 +102,9 @@ void Engine::State::handle(const Event& event, Time now, Actions& out) {
                  [&](const KernelRefused& e) {
                    for (const KernelResult& result : e.results) commit.refused(result);
                  },
-                 [&](const KernelFlushed& e) { roles.on_flushed(e.request, now, out); },
+                 [&](const KernelFlushed& e) {
+                   if (!on_committed(e.request, out)) roles.on_flushed(e.request, now, out);
+                 },
                  [&](const OwnAddresses& e) {
                    if (ownership.set_own_addresses(e.addresses)) review_ownership(now);
                    if (!std::exchange(addresses_known, true)) observer.want_dump(now);
@@ -208,15 +220,52 @@ void Engine::State::on_request(const RequestReceived& event, Time now, Actions& 
   } else if (request.verb == "sync.flush") {
     if (inquiries.forget(event.client, request, link.up(now), out)) resync(now);
     return;
-  } else if (request.verb == "sync.resync") {
+  } else if (request.verb == "sync.resync" && link.up(now)) {
     resync(now);
+  } else if (request.verb == "sync.resync") {
+    reply.ok = false;
+    reply.error = config.peer + " is not heard on the sync link: nothing could be fetched";
   } else if (request.verb == "sync.commit") {
-    for (Group& group : store.groups) commit.commit_all(group);
+    return start_commit(event.client, request.id, out);
   } else {
     reply.ok = false;
     reply.error = "syncd does not know the request \"" + request.verb + "\"";
   }
   out.push_back(SendReply{event.client, std::move(reply)});
+}
+
+void Engine::State::start_commit(std::uint64_t client, std::uint64_t id, Actions& out) {
+  std::string why;
+  if (std::ranges::none_of(store.groups, flow_of_peer))
+    why = "this router is master of every group: its kernel has the connections already";
+  else if (commits.size() >= kMostCommits)
+    why = "too many are under way: try again";
+  if (!why.empty()) return out.push_back(SendReply{client, {.id = id, .ok = false, .error = why, .body = {}}});
+  for (Group& group : store.groups)
+    if (flow_of_peer(group)) commit.commit_all(group);
+  commits.push_back({.client = client, .id = id, .request = ++last_commit});
+  out.push_back(FlushKernel{last_commit});
+}
+
+/// False: it was somebody else's request. What the kernel has refused is tried once more, in another round.
+bool Engine::State::on_committed(std::uint64_t request, Actions& out) {
+  const auto it = std::ranges::find(commits, request, &Committing::request);
+  if (it == commits.end()) return false;
+  if (commit.pending() && ++it->rounds < kFlushRounds) {
+    out.push_back(FlushKernel{request});
+    return true;
+  }
+  std::uint64_t flows = 0, in_kernel = 0, refused = 0;
+  for (const Group& group : store.groups) {
+    if (!flow_of_peer(group)) continue;
+    flows += group.flows;
+    in_kernel += group.in_kernel;
+    refused += group.refused;
+  }
+  std::string body = fmt::format(R"({{"connections":{},"in_kernel":{},"refused":{}}})", flows, in_kernel, refused);
+  out.push_back(SendReply{it->client, {.id = it->id, .ok = true, .error = {}, .body = std::move(body)}});
+  commits.erase(it);
+  return true;
 }
 
 /// Everything anew, both ways and from the kernel.
@@ -315,6 +364,7 @@ void Engine::State::advance(Time now, Actions& out) {
   if (sender.take_news()) peer.tell_now(now);
   peer.expire(now);
   commit.tick(now);
+  if (const auto refusals = commit.take_refusals(now)) out.push_back(told(*refusals));
   if (observer.sweeping()) observer.sweep(now);
   if (auto keys = observer.take_unread(); !keys.empty()) out.push_back(ReadFlows{std::move(keys)});
   // Not before our own kernel has been read once: what the sweep is to find may not be in the table yet.
@@ -328,7 +378,7 @@ void Engine::State::advance(Time now, Actions& out) {
   roles.advance(up, now, out);
   if (offers.review(up, now)) consider_streams(now);
   verify.advance(up, now, out);
-  if (verify.take_repair()) observer.want_dump(now);
+  if (verify.take_repair()) observer.want_repair(now);
   audit.advance(may_audit(now), now, out);
   inquiries.advance(out);
   papers.advance(up, now, out);

@@ -19,6 +19,11 @@
 
 namespace syncd {
 
+/// Answers to it come one at a time, and nobody waits for more.
+inline constexpr std::size_t kMostCommits = 16;
+/// Above the numbers that takeovers use for the same question.
+inline constexpr std::uint64_t kFirstCommit = std::uint64_t{1} << 63;
+
 struct Engine::State {
   State(common::Config c, Secrets secrets, Time now)
       : config(std::move(c)),
@@ -62,6 +67,8 @@ struct Engine::State {
   bool compose_control(Time now);
   bool compose_data(Time now);
   void resync(Time now);
+  void start_commit(std::uint64_t client, std::uint64_t id, Actions& out);
+  bool on_committed(std::uint64_t request, Actions& out);
   std::optional<Time> deadline() const;
   Status status(Time now) const;
   Names names() const { return {config.node, config.peer, link.protocol()}; }
@@ -87,6 +94,13 @@ struct Engine::State {
 
   enum class DumpFor : std::uint8_t { nobody, observer, verify } dump_for = DumpFor::nobody;
   std::uint64_t last_dump = 0;
+  /// An operator's, answered when the kernel has taken what it takes.
+  struct Committing {
+    std::uint64_t client = 0, id = 0, request = 0;
+    int rounds = 0;
+  };
+  std::vector<Committing> commits;
+  std::uint64_t last_commit = kFirstCommit;
   bool addresses_known = false;
   bool vrrpd_connected = false;
   bool changing_key = false;

@@ -61,6 +61,9 @@ Status Engine::State::status(Time now) const {
     (master ? s.local_flows : s.peer_flows) += g.flows - g.withheld;
     s.withheld_flows += g.withheld;
     if (!master) s.committed_flows += g.in_kernel;
+    if (!master && g.refused > 0)
+      s.reasons.push_back(fmt::format("{}: the kernel refuses {} of {}'s connections, which a failover would break: {}",
+                                      g.name, g.refused, config.peer, refusal_text(commit.last_failure())));
     if (audit.stays_different(g))
       s.reasons.push_back(
           fmt::format("{}: connections of {} differ here although they were fetched again: "

@@ -47,6 +47,7 @@ struct Group {
   std::uint64_t made_apart = 0, served_apart = 0;
   std::uint64_t flows = 0;      ///< entries that are not gone
   std::uint64_t in_kernel = 0;  ///< of these, as far as we know
+  std::uint64_t refused = 0;    ///< of these, by the kernel: it is not asked again for a while
   Buckets buckets;              ///< of these
 
   /// Ours to the peer.
@@ -79,6 +80,11 @@ struct Group {
     bool complete = false;
   } adoption;
 };
+
+/// Its connections are the other router's, as far as we know.
+inline bool flow_of_peer(const Group& group) {
+  return group.role != Role::master;
+}
 
 class Groups {
  public:

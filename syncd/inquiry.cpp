@@ -11,10 +11,6 @@
 namespace syncd {
 namespace {
 
-bool flow_of_peer(const Group& group) {
-  return group.role != Role::master;
-}
-
 bool wants(const common::ConnectionFilter& filter, const Flow& flow, bool own) {
   const Tuple& o = flow.key.original;
   return filter.own().value_or(own) == own &&

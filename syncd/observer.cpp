@@ -181,9 +181,13 @@ void Observer::on_live_unknown(const Flow& flow, std::uint32_t hash, Seen seen, 
   Group& group = store_.groups[*owner];
   // A backup with a whole replica knows its master's flows; whatever else passes here is nobody's. A sweep has looked
   // at places already that this might take, and would leave it there as the master's.
-  if (group.role == Role::backup && (group.replica.complete || group.replica.sweeping)) return;
+  if (group.role == Role::backup && group.replica.sweeping) return;
   Record record;
   encode(flow, nullptr, record);
+  if (group.role == Role::backup && group.replica.complete) {
+    if (from_dump && repairing_) remove_stray(flow, record, hash, *owner, now);
+    return;
+  }
   if (from_dump) set_timeout(record, guide_.full(flow));
   const Slot slot = store_.add(record, hash, *owner);
   if (slot == kNoSlot) return;
@@ -198,6 +202,15 @@ void Observer::on_live_unknown(const Flow& flow, std::uint32_t hash, Seen seen, 
   selection_.added(slot, flow, seen == Seen::created, now);
   if (from_dump) ++store_.counters[Counter::reconciled_missing];
   sender_.changed(slot, now);
+}
+
+/// It would be in the way of its master's connections, and verify names it.
+void Observer::remove_stray(const Flow& flow, const Record& record, std::uint32_t hash, std::size_t group, Time now) {
+  const Slot slot = store_.add(record, hash, group);
+  if (slot == kNoSlot) return;
+  note_kernel(store_[slot], flow, UINT32_MAX, now);
+  ++store_.counters[Counter::strays_removed];
+  commit_.ended(slot);
 }
 
 /// Of a group that we are master of.
@@ -223,8 +236,8 @@ void Observer::on_live_own(Slot slot, const Flow& flow, bool from_dump, Time now
     store_.revive(slot, record);
     store_.set_unshared(e, true);
   }
-  e.clear(entry::found | entry::adopted | entry::behind | entry::rebind | entry::retime | entry::refused |
-          entry::retried);
+  store_.set_refused(e, false);
+  e.clear(entry::found | entry::adopted | entry::behind | entry::rebind | entry::retime | entry::retried);
   e.lease_until = seconds_after(now, flow.timeout);
   // A packet made the kernel say this, so its timeout is the kernel's own again. A dump knows no full timeout.
   if (!from_dump)
@@ -346,6 +359,7 @@ void Observer::on_lost(Time now) {
 
 void Observer::dump_started(Time now) {
   dumping_ = true;
+  repairing_ = std::exchange(repair_, false);
   again_ = false;
   ended_meanwhile_.clear();
   dump_at_ = now + kDumpEvery;

@@ -53,6 +53,11 @@ class Observer {
   void on_lost(common::Time now);
   /// A dump for reconciliation is wanted at this time, unless one is wanted earlier.
   void want_dump(common::Time at) { dump_at_ = common::earliest(dump_at_, at); }
+  /// The same at once; and what our kernel has beyond what its master has goes, where the group is not ours.
+  void want_repair(common::Time now) {
+    want_dump(now);
+    repair_ = true;
+  }
   bool dump_due(common::Time now) const { return dump_at_ && *dump_at_ <= now && !dumping_ && !sweeping_; }
   void dump_started(common::Time now);
   void on_dumped(std::span<const Flow> flows, bool last, bool failed, common::Time now);
@@ -74,6 +79,7 @@ class Observer {
   enum class Seen { created, updated, dumped };
   void on_live(const Flow& flow, Seen seen, common::Time now);
   void on_live_unknown(const Flow& flow, std::uint32_t hash, Seen seen, common::Time now);
+  void remove_stray(const Flow& flow, const Record& record, std::uint32_t hash, std::size_t group, common::Time now);
   void note_excluded(const Flow& flow, bool covered);
   void on_live_own(Slot slot, const Flow& flow, bool from_dump, common::Time now);
   void on_live_copy(Slot slot, const Flow& flow, bool from_dump, common::Time now);
@@ -93,6 +99,8 @@ class Observer {
   common::Deadline dump_at_;
   bool dumping_ = false, sweeping_ = false, again_ = false;
   bool dumped_once_ = false;
+  bool repair_ = false;     ///< wanted
+  bool repairing_ = false;  ///< by the dump that is being read
   Slot cursor_ = 0;
   std::vector<FlowKey> unread_;
   tsl::robin_set<std::uint32_t> ended_meanwhile_;  ///< hashes: what ended while a dump that may still show it was read

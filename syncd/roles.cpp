@@ -209,7 +209,7 @@ void Roles::on_flushed(std::uint64_t request, Time now, Actions& out) {
   if (failed != 0) {
     ++parts_.store.counters[Counter::prepares_failed];
     ready.detail =
-        "the kernel refused " + std::to_string(failed) + " connections: " + std::strerror(parts_.commit.last_failure());
+        "the kernel refused " + std::to_string(failed) + " connections: " + refusal_text(parts_.commit.last_failure());
   }
   out.push_back(SendNotify{std::move(ready)});
 }

@@ -68,10 +68,10 @@ void Store::end(Slot slot) {
   --g.flows;
   if (e.is(entry::in_kernel)) --g.in_kernel;
   set_unshared(e, false);
+  set_refused(e, false);
   reveal(slot);
   e.set(entry::gone);
-  e.clear(entry::adopted | entry::behind | entry::rebind | entry::retime | entry::retried | entry::refused |
-          entry::found);
+  e.clear(entry::adopted | entry::behind | entry::rebind | entry::retime | entry::retried | entry::found);
   count_out(slot);
   if (!expecting.empty()) expecting.erase(slot);
   Record key;
@@ -144,6 +144,15 @@ void Store::set_in_kernel(Entry& e, bool in_kernel) {
   g.in_kernel += in_kernel ? 1 : std::uint64_t(-1);
 }
 
+void Store::set_refused(Entry& e, bool refused) {
+  if (e.is(entry::refused) == refused) return;
+  if (refused)
+    e.set(entry::refused);
+  else
+    e.clear(entry::refused);
+  group_of(e).refused += refused ? 1 : std::uint64_t(-1);
+}
+
 void Store::set_unshared(Entry& e, bool unshared) {
   if (e.is(entry::unshared) == unshared) return;
   if (unshared)
@@ -177,6 +186,7 @@ void Store::move_to_group(Slot slot, std::size_t group) {
   Entry& e = table[slot];
   if (e.group == group) return;
   set_unshared(e, false);
+  set_refused(e, false);
   reveal(slot);
   const bool live = !e.is(entry::gone);
   if (live) {

@@ -53,6 +53,7 @@ class Store {
   void queue_write(Slot slot);
   void unqueue_write(Slot slot);
   void set_in_kernel(Entry& e, bool in_kernel);
+  void set_refused(Entry& e, bool refused);
   void set_unshared(Entry& e, bool unshared);
   /// Of a flow that is not gone: from now on the peer is not to have it, or is. `born` is kept until then.
   void withhold(Slot slot, std::uint32_t born);

@@ -177,11 +177,12 @@ std::vector<std::string> group_arguments(const Invocation& invocation) {
   return arguments;
 }
 
-int run_verify(const Invocation& invocation) {
-  const auto reply = ask(invocation, "syncd", "sync.verify", {}, kVerifyTimeout);
+/// Whatever takes longer than it takes an action.
+int judge(const Invocation& invocation, std::string verb, Verdict (*verdict_of)(const std::string&)) {
+  const auto reply = ask(invocation, "syncd", std::move(verb), {}, kVerifyTimeout);
   if (!reply) return failed(reply.error().text);
   if (!reply->ok) return failed(reply->error);
-  const Verdict verdict = verify_result(reply->body);
+  const Verdict verdict = verdict_of(reply->body);
   if (invocation.json)
     print(indented(reply->body));
   else
@@ -253,13 +254,13 @@ int run_command(const Invocation& invocation) {
     case Command::release:
       return act(invocation, "vrrpd", "release", group_arguments(invocation), "released");
     case Command::sync_verify:
-      return run_verify(invocation);
+      return judge(invocation, "sync.verify", verify_result);
     case Command::sync_resync:
-      return act(invocation, "syncd", "sync.resync", {}, "everything is fetched again");
+      return act(invocation, "syncd", "sync.resync", {}, "everything has been asked for again");
     case Command::sync_flush:
       return act(invocation, "syncd", "sync.flush", {}, "forgotten, and asked for again");
     case Command::sync_commit:
-      return act(invocation, "syncd", "sync.commit", {}, "committed");
+      return judge(invocation, "sync.commit", commit_result);
     case Command::nat_check:
       return nat_check(invocation);
     case Command::nat_apply:

@@ -211,19 +211,6 @@ TEST_CASE("a flow whose translation belongs to another one in the standby's kern
   CHECK(p.counter(1, "reply_clashes") == 2);
 }
 
-TEST_CASE("what the kernel refuses for good makes ready not ok, and says why") {
-  Pair p(CommitPolicy::on_takeover);
-  p.start_both();
-  for (unsigned n = 0; n < 10; ++n) p.box[0].kernel.put(flow(n), p.now);
-  p.run(50ms);
-  p.box[1].kernel.refuse.insert(flow(3).key);
-  p.notify(1, common::Prepare{"MAIN-GW", {2, "R2"}, 1000});
-  p.run(20ms);
-  CHECK(!ready(p, 1).ok);
-  CHECK(ready(p, 1).detail == "the kernel refused 1 connections: Invalid argument");
-  CHECK(p.box[1].kernel.entries.size() == 9);
-}
-
 TEST_CASE("anticipation commits beforehand, and keeps it up to date") {
   Pair p(CommitPolicy::on_takeover);
   p.start_both();
