@@ -172,6 +172,8 @@ struct VrrpConfig {
 struct SyncLink {
   std::string interface;  ///< on this node
   IpAddress local, peer;
+  std::optional<IpAddress> multicast;  ///< the group that both send to; none: to the peer's address
+  bool operator==(const SyncLink&) const = default;
 };
 
 /// Connections that a filter means: every part that is given must fit.

@@ -136,6 +136,9 @@ void check_links(const Draft& draft, Diagnostics& out) {
     if (a->family() != b->family())
       out.error(link.at,
                 fmt::format("sync.links: the addresses on {} are not of one family, IPv4 or IPv6", link.interface));
+    if (link.multicast && link.multicast->family() != a->family())
+      out.error(link.at, fmt::format("sync.links: the multicast group {} is not of the family of the addresses on {}",
+                                     link.multicast->to_string(), link.interface));
   }
 }
 

@@ -95,7 +95,7 @@ std::vector<Probe> sync_datagrams(const Draft& draft) {
     };
     for (const NodeConfig& from : draft.config.nodes)
       for (const NodeConfig& to : draft.config.nodes) {
-        const auto source = address_of(from), destination = address_of(to);
+        const auto source = address_of(from), destination = link.multicast ? link.multicast : address_of(to);
         if (from.name == to.name || !source || !destination) continue;
         probes.push_back({"the sync link", link.interface, protocols::udp, source, destination, draft.config.sync->port,
                           0, source->family()});

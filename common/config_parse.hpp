@@ -34,6 +34,7 @@ struct Draft {
   struct LinkUse {
     std::string interface;
     Position at;
+    std::optional<IpAddress> multicast;
   };
   std::vector<LinkUse> links;
   Position sync_at;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/config_parse.hpp"
+#include "common/sync_group.hpp"
 
 namespace common {
 namespace {
@@ -26,6 +27,17 @@ void read_sync_groups(const Reader& reader, const Draft& draft, SyncConfig& sync
   }
 }
 
+void read_multicast(const Reader& reader, SyncLink& link) {
+  IpAddress group;
+  if (!reader.address(group)) return;
+  if (!group.is_multicast())
+    return reader.error(fmt::format("{} is no multicast address, such as 225.0.0.50 or ff02::50", group.to_string()));
+  if (!leaves_the_router(group))
+    return reader.error(fmt::format("what is sent to {} never leaves a router; take one of ff02::/16, such as ff02::50",
+                                    group.to_string()));
+  link.multicast = group;
+}
+
 void read_links(const Reader& reader, Draft& draft, SyncConfig& sync) {
   const std::span<const Setting> items = reader.list();
   if (reader.value.is(Setting::Kind::list) && items.empty()) reader.error("at least one link is needed");
@@ -34,11 +46,12 @@ void read_links(const Reader& reader, Draft& draft, SyncConfig& sync) {
     Section section(item, reader.name, reader.out);
     SyncLink link;
     section.with_required("interface", [&](const Reader& r) { read_interface(r, draft, link.interface); });
+    section.with("multicast", [&](const Reader& r) { read_multicast(r, link); });
     section.finish();
     if (link.interface.empty()) continue;
     if (std::ranges::find(sync.links, link.interface, &SyncLink::interface) != sync.links.end())
       reader.item(item).error(fmt::format("{} stands here twice", quoted(link.interface)));
-    draft.links.push_back({link.interface, item.at});
+    draft.links.push_back({link.interface, item.at, link.multicast});
     sync.links.push_back(link);
   }
 }

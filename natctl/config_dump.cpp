@@ -326,9 +326,11 @@ Json sync_filter_json(const common::SyncFilter& filter) {
 
 Json sync_json(const common::SyncConfig& sync) {
   Json links = Json::array();
-  for (const auto& link : sync.links)
+  for (const auto& link : sync.links) {
     links.push_back(
         {{"interface", link.interface}, {"local", link.local.to_string()}, {"peer", link.peer.to_string()}});
+    if (link.multicast) links.back()["multicast"] = link.multicast->to_string();
+  }
   return {{"groups", sync.groups},
           {"links", std::move(links)},
           {"port", sync.port},

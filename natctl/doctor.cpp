@@ -162,6 +162,10 @@ void Examination::interfaces() {
     if (found != facts_.interfaces.end() && found->second.exists && found->second.mtu < kLeastMtu)
       error(fmt::format("the MTU of the link {} is {}: syncd does not use it", link.interface, found->second.mtu),
             fmt::format("ip link set {} mtu 1500, on both routers; {} is the least", link.interface, kLeastMtu));
+    if (found != facts_.interfaces.end() && found->second.exists && link.multicast && !found->second.multicast)
+      warning(fmt::format("the link {} is to send to {}, and the interface is one without multicast", link.interface,
+                          link.multicast->to_string()),
+              fmt::format("take `multicast` out of sync.links, or ip link set {} multicast on", link.interface));
   }
 }
 

@@ -18,6 +18,7 @@ struct Facts {
   struct Interface {
     bool exists = false;
     int mtu = 0;
+    bool multicast = true;
   };
   std::map<std::string, Interface> interfaces;     ///< those that the configuration names
   std::vector<std::string> daemons;                ///< others that do our work, running in this network namespace

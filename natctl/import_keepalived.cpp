@@ -173,15 +173,19 @@ void read_link(const Statement& transport, Router& into, Diagnostics& out) {
     return statement ? std::string(statement->value()) : std::string();
   };
   link.interface = text("Interface");
-  link.local = transport.name() == "Multicast" ? text("IPv4_interface") : text("IPv4_address");
-  if (link.local.empty()) link.local = text("IPv6_address");
-  if (transport.name() != "Multicast") {
+  if (transport.name() == "Multicast") {
+    link.local = text("IPv4_interface");
+    if (link.local.empty()) link.local = text("IPv6_interface");
+    link.multicast = text("IPv4_address");
+    if (link.multicast.empty()) link.multicast = text("IPv6_address");
+  } else {
+    link.local = text("IPv4_address");
+    if (link.local.empty()) link.local = text("IPv6_address");
     link.peer = text("IPv4_Destination_Address");
     if (link.peer.empty()) link.peer = text("IPv6_Destination_Address");
   }
   for (const char* name : {"Port", "Group", "SndSocketBuffer", "RcvSocketBuffer", "Checksum"})
-    find(transport.block, name);                                               // of their own protocol
-  if (transport.name() == "Multicast") find(transport.block, "IPv4_address");  // of the group
+    find(transport.block, name);  // of their own protocol
   if (link.interface.empty()) {
     out.warning(transport.at(), "not taken over: a link without an interface");
     return;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "common/sync_group.hpp"
 #include "natctl/import_model.hpp"
 
 namespace natctl::importer {
@@ -283,6 +284,10 @@ void merge_links(Pair& pair, Diagnostics& second_out) {
   for (std::size_t i = 0; i < one.links.size() && i < other.links.size(); ++i)
     if (one.links[i].interface != other.links[i].interface)
       pair.interfaces[one.links[i].interface] = other.links[i].interface;
+  for (std::size_t i = 0; i < one.links.size() && i < other.links.size(); ++i)
+    if (one.links[i].multicast != other.links[i].multicast)
+      second_out.warning(other.links[i].at,
+                         fmt::format("the link's multicast group is not that of {}, which is taken", one.file));
   if (one.links.size() != other.links.size())
     second_out.warning(
         other.links.empty() ? Position{1, 1} : other.links.back().at,
@@ -316,11 +321,20 @@ void settle_names(Pair& pair, Diagnostics& first_out, Diagnostics* second_out) {
 // Where the file does not say it, the link's address is that of its interface.
 void complete_links(Router& router, Diagnostics& out) {
   for (SyncLinkModel& link : router.links) {
+    const auto group = IpAddress::parse(link.multicast);
     if (link.local.empty())
       for (const InterfaceAddress& address : router.addresses)
         if (address.interface == link.interface && link.local.empty())
-          if (const auto prefix = Prefix::parse(address.address)) link.local = prefix->address.to_string();
-    if (link.local.empty() || !IpAddress::parse(link.local)) {
+          if (const auto prefix = Prefix::parse(address.address);
+              prefix && (!group || prefix->address.family() == group->family()))
+            link.local = prefix->address.to_string();
+    const auto local = IpAddress::parse(link.local);
+    if (!link.multicast.empty() && local && !(group && common::can_be_sync_group(*group, local->family()))) {
+      out.warning(link.at, fmt::format("not taken over: {} is no multicast address for a link whose address is {}",
+                                       link.multicast, link.local));
+      link.multicast.clear();
+    }
+    if (!local) {
       out.warning(link.at,
                   fmt::format("the address of this router on the link {} is not said; write it as sync_address",
                               link.interface));

@@ -88,6 +88,7 @@ struct SyncLinkModel {
   std::string interface;
   Position at;
   std::string local, peer;  ///< empty: not said
+  std::string multicast{};  ///< the group that both send to; empty: none
 };
 
 struct Router {

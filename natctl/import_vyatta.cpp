@@ -132,7 +132,7 @@ void read_interface_vrrp(VyattaReader& reader, const Words& interface, const std
   if (!vrrp) return;
   for (const Words* group : vrrp->each("vrrp-group")) {
     Instance instance;
-    instance.name = fmt::format("{}-{}", name, group->text());
+    instance.name = safe_name(fmt::format("{}-{}", name, group->text()));
     if (disabled(reader, *group, instance.name)) continue;
     const auto vrid = number_of(*group, 1, 255);
     if (!vrid) {

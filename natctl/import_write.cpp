@@ -173,7 +173,8 @@ void write_sync(std::string& out, const Pair& pair, const PlanOfGroups& plan) {
   if (!pair.second || !plan.links) return;
   std::string links;
   for (const SyncLinkModel& link : pair.first.links)
-    links += fmt::format("{}{{ interface: {} }}", links.empty() ? "" : ", ", yaml(link.interface));
+    links += fmt::format("{}{{ interface: {}{} }}", links.empty() ? "" : ", ", yaml(link.interface),
+                         link.multicast.empty() ? "" : ", multicast: " + yaml(link.multicast));
   out += "sync:\n";
   if (!plan.sync_groups.empty()) out += fmt::format("  groups: {}\n", yaml_list(plan.sync_groups));
   out += fmt::format("  links: [ {} ]\n  key_file: /etc/steadynat/sync.key\n", links);

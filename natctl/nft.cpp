@@ -113,6 +113,10 @@ void write_own_traffic(Writer& out, const OwnTraffic& own) {
     out.line(fmt::format("iifname {} meta l4proto 112 accept", in_quotes(name)));
   for (const std::string& name : own.sync_interfaces)
     out.line(fmt::format("iifname {} udp dport {} accept", in_quotes(name), own.sync_port));
+  for (const std::string& name : own.igmp_interfaces)
+    out.line(fmt::format("iifname {} meta l4proto 2 accept", in_quotes(name)));
+  for (const std::string& name : own.mld_interfaces)
+    out.line(fmt::format("iifname {} icmpv6 type 130 accept", in_quotes(name)));
 }
 
 /// RFC 9568 6.1: what neighbours ask and say is taken in any case.

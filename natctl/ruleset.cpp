@@ -298,9 +298,15 @@ OwnTraffic own_traffic(const Config& config) {
   };
   if (config.vrrp)
     for (const auto& group : config.vrrp->groups)
-      for (const auto& instance : group.instances) add(own.vrrp_interfaces, instance.interface);
+      for (const auto& instance : group.instances) {
+        add(own.vrrp_interfaces, instance.interface);
+        if (instance.family() == common::Family::ipv6 && !instance.unicast) add(own.mld_interfaces, instance.interface);
+      }
   if (config.sync) {
-    for (const auto& link : config.sync->links) add(own.sync_interfaces, link.interface);
+    for (const auto& link : config.sync->links) {
+      add(own.sync_interfaces, link.interface);
+      if (link.multicast) add(link.multicast->is_v4() ? own.igmp_interfaces : own.mld_interfaces, link.interface);
+    }
     own.sync_port = config.sync->port;
   }
   return own;

@@ -83,6 +83,9 @@ struct OwnTraffic {
   std::vector<std::string> vrrp_interfaces;
   std::vector<std::string> sync_interfaces;
   std::uint16_t sync_port = 0;
+  /// Where multicast comes in whose group a switch forgets when nobody answers its queries (RFC 4541 2.1.2 and 3):
+  /// any group of ours but 224.0.0.18.
+  std::vector<std::string> igmp_interfaces, mld_interfaces;
   bool operator==(const OwnTraffic&) const = default;
 };
 

@@ -34,7 +34,7 @@ const std::vector<Heading>& headings() {
        {"io_kernel_refused", "io_kernel_labels", "io_kernel_untied", "io_kernel_answers", "io_kernel_status"}},
       {"link",
        {"bytes_sent", "bytes_received", "duplicates", "too_early", "retransmit_timeouts", "paths_narrowed",
-        "foreign_source", "sessions", "peer_restarts", "unknown_blocks"},
+        "foreign_source", "beside_group", "sessions", "peer_restarts", "unknown_blocks"},
        {"datagram", "hello_", "frame_", "io_link"}},
       {"compared with the peer", {"verify_runs"}, {"audit_"}},
       {"everything else", {}, {""}},

@@ -28,6 +28,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Counter::count)>
     "bytes_sent",
     "bytes_received",
     "foreign_source",
+    "beside_group",
     "flows_sent",
     "flows_received",
     "endings_sent",

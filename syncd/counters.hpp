@@ -35,7 +35,8 @@ enum class Counter : std::uint8_t {
   datagrams_received,
   bytes_sent,
   bytes_received,
-  foreign_source,  ///< from another address than the peer's; counted without security only
+  foreign_source,  ///< from another address than the peer's; counted without security and on multicast links only
+  beside_group,    ///< to our own address, on a link that has a multicast group
   flows_sent,
   flows_received,
   endings_sent,

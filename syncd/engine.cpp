@@ -126,6 +126,7 @@ void Engine::State::handle(const Event& event, Time now, Actions& out) {
                  [&](const Reload& e) {
                    config = e.config;
                    if (configure()) review_ownership(now);
+                   link.configure(config);
                    if (!e.key.empty()) link.change_key(e.key, now);
                    changing_key = link.changing_key();
                  },

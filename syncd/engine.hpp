@@ -31,6 +31,7 @@ struct DatagramReceived {
   std::size_t link = 0;
   common::IpAddress source;
   common::ByteView bytes;  ///< valid during the step only
+  bool to_group = false;   ///< sent to the multicast group of the link, not to our own address
 };
 struct LinkChanged {
   std::size_t link = 0;

@@ -1,6 +1,7 @@
 #include "syncd/link.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace syncd {
 
@@ -24,13 +25,21 @@ common::Duration keepalive_for(const common::Config& config) {
 Link::Link(const common::Config& config, std::vector<std::byte> key, NonceSource& nonces, Counters& counters, Time now)
     : node_(config.node),
       peer_(config.peer),
-      links_(config.sync ? config.sync->links : std::vector<common::SyncLink>{}),
-      usable_(links_.size(), false),
-      room_(links_.size(), kMaxDatagram),
       session_(config.node, config.peer, std::move(key), nonces),
       counters_(counters),
-      greet_at_(now),
-      copy_(links_.size()) {}
+      greet_at_(now) {
+  configure(config);
+}
+
+void Link::configure(const common::Config& config) {
+  const std::vector<common::SyncLink> before =
+      std::exchange(links_, config.sync ? config.sync->links : std::vector<common::SyncLink>{});
+  usable_.resize(links_.size(), false);
+  room_.resize(links_.size(), kMaxDatagram);
+  for (std::size_t i = 0; i < links_.size(); ++i)
+    if (i >= before.size() || links_[i] != before[i]) usable_[i] = false;
+  copy_ = links_.size();
+}
 
 void Link::set_usable(std::size_t link, bool usable, std::size_t room) {
   if (link >= usable_.size()) return;
@@ -49,62 +58,53 @@ bool Link::any_usable() const {
   return std::ranges::any_of(usable_, [](bool usable) { return usable; });
 }
 
+/// By where it comes from and where it was sent to. A stranger may say what he likes without being talked of.
+bool Link::expected(const DatagramReceived& datagram, Time now) {
+  if (datagram.link >= links_.size()) return true;
+  const common::SyncLink& link = links_[datagram.link];
+  // Without a key nothing else tells strangers from the peer, and a group is everybody's.
+  if ((!session_.secured() || link.multicast) && datagram.source != link.peer) {
+    ++counters_[Counter::foreign_source];
+    return false;
+  }
+  // Of such a peer we would hear everything, and it nothing of us.
+  if (link.multicast && !datagram.to_group) {
+    ++counters_[Counter::beside_group];
+    refuse(peer_ + " sends to the address of " + node_ + " and not to " + link.multicast->to_string() +
+               ", the multicast group of the sync link: use the same configuration file on both",
+           now);
+    return false;
+  }
+  return true;
+}
+
 std::optional<Session::Received> Link::receive(const DatagramReceived& datagram, Time now) {
   ++counters_[Counter::datagrams_received];
   counters_[Counter::bytes_received] += datagram.bytes.size();
-  // Nothing else tells strangers from the peer when there is no key.
-  if (!session_.secured() && datagram.link < links_.size() && datagram.source != links_[datagram.link].peer) {
-    ++counters_[Counter::foreign_source];
-    return std::nullopt;
-  }
+  if (!expected(datagram, now)) return std::nullopt;
   auto received = session_.receive(datagram.bytes);
   if (!received) {
     counters_.add(received.error());
-    note_refusal(received.error(), now);
+    if (std::string reason = why(received.error()); !reason.empty()) refuse(std::move(reason), now);
     return std::nullopt;
   }
   if (received->changed) ++counters_[Counter::sessions];
   if (received->sealed) {
     heard_at_ = now;
-    refusal_.reset();
+    refusal_.clear();
   }
   if (!received->sealed && !received->changed) return std::nullopt;
   return *received;
 }
 
-void Link::note_refusal(SessionError error, Time now) {
+void Link::refuse(std::string why, Time now) {
+  refusal_ = std::move(why);
+  refused_at_ = now;
+}
+
+/// What to tell the operator; empty: it is noise, or forgery that must not change what we show.
+std::string Link::why(SessionError error) const {
   switch (error) {
-    case SessionError::version:
-    case SessionError::security_differs:
-    case SessionError::wrong_key:
-    case SessionError::our_own_name:
-    case SessionError::unknown_peer:
-    case SessionError::not_for_us:
-      refusal_ = error;
-      refused_at_ = now;
-      break;
-    case SessionError::too_short:
-    case SessionError::too_long:
-    case SessionError::type:
-    case SessionError::reflected:
-    case SessionError::stale_answer:
-    case SessionError::unknown_session:
-    case SessionError::forged:
-    case SessionError::replayed:
-      break;  // noise, or forgery that must not change what we show
-  }
-}
-
-LinkState Link::state(Time now) const {
-  if (links_.empty() || peer_.empty()) return LinkState::none;
-  if (!any_usable()) return LinkState::down;
-  if (heard_at_ && now - *heard_at_ < dead_after_) return LinkState::up;
-  return refusal_ && now - refused_at_ < kRefusalShown ? LinkState::refused : LinkState::down;
-}
-
-std::string Link::refusal(Time now) const {
-  if (state(now) != LinkState::refused) return {};
-  switch (*refusal_) {
     case SessionError::version:
       return "the peer speaks another version of the sync protocol: install the same steadynat on both routers";
     case SessionError::security_differs:
@@ -127,6 +127,17 @@ std::string Link::refusal(Time now) const {
       break;
   }
   return {};
+}
+
+LinkState Link::state(Time now) const {
+  if (links_.empty() || peer_.empty()) return LinkState::none;
+  if (!any_usable()) return LinkState::down;
+  if (heard_at_ && now - *heard_at_ < dead_after_) return LinkState::up;
+  return !refusal_.empty() && now - refused_at_ < kRefusalShown ? LinkState::refused : LinkState::down;
+}
+
+std::string Link::refusal(Time now) const {
+  return state(now) == LinkState::refused ? refusal_ : std::string();
 }
 
 bool Link::poll_greeting(Time now, common::Bytes& out) {

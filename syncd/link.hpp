@@ -35,6 +35,8 @@ class Link {
   Link(const common::Config& config, std::vector<std::byte> key, NonceSource& nonces, Counters& counters,
        common::Time now);
 
+  /// The links of a configuration. One that is not as it was counts as unusable until set_usable().
+  void configure(const common::Config& config);
   /// Opens a datagram. Nothing: it was no sealed one, or is refused (counted).
   std::optional<Session::Received> receive(const DatagramReceived& datagram, common::Time now);
   void set_usable(std::size_t link, bool usable, std::size_t room);
@@ -65,7 +67,9 @@ class Link {
   common::Deadline deadline(common::Time now) const;
 
  private:
-  void note_refusal(SessionError error, common::Time now);
+  bool expected(const DatagramReceived& datagram, common::Time now);
+  void refuse(std::string why, common::Time now);
+  std::string why(SessionError error) const;
   bool any_usable() const;
 
   std::string node_, peer_;
@@ -76,7 +80,7 @@ class Link {
   Counters& counters_;
   common::Deadline heard_at_;
   common::Duration dead_after_ = kMissedUntilDead * kSlowestKeepalive;
-  std::optional<SessionError> refusal_;
+  std::string refusal_;  ///< what the last refused datagram says of the peer; empty: none
   common::Time refused_at_{};
   common::Time greet_at_;
   int greetings_ = 0;

@@ -10,6 +10,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
 #include "common/io/machine.hpp"
@@ -37,11 +38,16 @@ std::optional<std::uint64_t> number_in(const std::string& path) {
   return value;
 }
 
+bool takes_multicast(const std::string& interface) {
+  const auto flags = common::io::read_file("/sys/class/net/" + interface + "/flags");
+  return !flags || (std::strtoul(flags->c_str(), nullptr, 16) & IFF_MULTICAST) != 0;
+}
+
 Facts::Interface interface_of(const std::string& name) {
   const bool exists = if_nametoindex(name.c_str()) != 0;
   const auto mtu = number_in("/sys/class/net/" + name + "/mtu");
   // sysfs shows the namespace that it was mounted in; without an answer nothing is said of the MTU.
-  return {exists, mtu ? static_cast<int>(*mtu) : 65535};
+  return {exists, mtu ? static_cast<int>(*mtu) : 65535, takes_multicast(name)};
 }
 
 std::string link_of(const fs::path& path) {

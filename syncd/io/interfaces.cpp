@@ -196,7 +196,8 @@ void Interfaces::apply_link(std::uint16_t type, ByteView payload) {
   // The carrier itself. The operational state (IFF_RUNNING) follows up to a second later, and to send too
   // early does no harm here.
   constexpr unsigned kNeeded = IFF_UP | IFF_LOWER_UP;
-  interface.running = (header->ifi_flags & kNeeded) == kNeeded;
+  const bool was_running = std::exchange(interface.running, (header->ifi_flags & kNeeded) == kNeeded);
+  if (was_running && !interface.running) ++interface.interruptions;
 }
 
 void Interfaces::apply_address(std::uint16_t type, ByteView payload) {

@@ -21,7 +21,8 @@ class Interfaces {
   struct Interface {
     int index = 0;
     std::string name;
-    bool running = false;  ///< up, with carrier
+    bool running = false;        ///< up, with carrier
+    unsigned interruptions = 0;  ///< how often it has ceased to run
     std::uint32_t mtu = 0;
     std::set<common::IpAddress> addresses;  ///< those that can be used now
   };

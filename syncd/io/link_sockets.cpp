@@ -34,6 +34,8 @@ constexpr Gathering::Rule kStreamOfDatagrams{.soon = 2ms, .turns = 4, .portion =
 /// As network control traffic: a queue full of bulk data must not make the link look dead.
 constexpr int kPriority = 6;
 constexpr int kTrafficClass = 0xc0;
+/// Hops of what is sent to a group: it stays on the link, whatever routes multicast there.
+constexpr int kNoFurther = 1;
 
 struct SocketAddress {
   sockaddr_storage storage{};
@@ -55,7 +57,7 @@ SocketAddress socket_address(const IpAddress& address, std::uint16_t port, int i
     v6.sin6_family = AF_INET6;
     v6.sin6_port = htons(port);
     std::memcpy(&v6.sin6_addr, address.bytes().data(), 16);
-    if (address.is_link_local()) v6.sin6_scope_id = static_cast<std::uint32_t>(interface);
+    if (address.is_link_local() || address.is_multicast()) v6.sin6_scope_id = static_cast<std::uint32_t>(interface);
     std::memcpy(&result.storage, &v6, sizeof v6);
     result.size = sizeof v6;
   }
@@ -90,13 +92,47 @@ void set_options(int fd, bool v4) {
     // Setting the class of service sets the priority too, so the priority comes after.
     set(fd, IPPROTO_IP, IP_TOS, kTrafficClass);
     set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+    set(fd, IPPROTO_IP, IP_MULTICAST_TTL, kNoFurther);
+    set(fd, IPPROTO_IP, IP_MULTICAST_LOOP, 0);
   } else {
     set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     set(fd, IPPROTO_IPV6, IPV6_TCLASS, kTrafficClass);
     set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
     set(fd, IPPROTO_IPV6, IPV6_DONTFRAG, 1);
+    set(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, kNoFurther);
+    set(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0);
   }
   set(fd, SOL_SOCKET, SO_PRIORITY, kPriority);
+}
+
+/// 0 or what was refused. A socket for what comes over this interface to this address.
+int open_on(const Interfaces::Interface& interface, const std::string& name, const IpAddress& address,
+            std::uint16_t port, common::io::UniqueFd& fd) {
+  const bool v4 = address.is_v4();
+  fd = common::io::UniqueFd(socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return errno;
+  if (setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, name.c_str(), static_cast<socklen_t>(name.size() + 1)) < 0)
+    return errno;
+  set_options(fd.get(), v4);
+  auto local = socket_address(address, port, interface.index);
+  return bind(fd.get(), local.get(), local.size) < 0 ? errno : 0;
+}
+
+/// 0 or what was refused.
+int join(int fd, const IpAddress& group, int interface) {
+  int done = 0;
+  if (group.is_v4()) {
+    ip_mreqn request{};
+    std::memcpy(&request.imr_multiaddr, group.bytes().data(), 4);
+    request.imr_ifindex = interface;
+    done = setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof request);
+  } else {
+    ipv6_mreq request{};
+    std::memcpy(&request.ipv6mr_multiaddr, group.bytes().data(), 16);
+    request.ipv6mr_interface = static_cast<unsigned>(interface);
+    done = setsockopt(fd, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &request, sizeof request);
+  }
+  return done < 0 ? errno : 0;
 }
 
 }  // namespace
@@ -139,10 +175,7 @@ LinkSockets::~LinkSockets() {
 }
 
 void LinkSockets::configure(const common::SyncConfig& config) {
-  const auto same = [](const Link& link, const common::SyncLink& other) {
-    return link.config.interface == other.interface && link.config.local == other.local &&
-           link.config.peer == other.peer;
-  };
+  const auto same = [](const Link& link, const common::SyncLink& other) { return link.config == other; };
   if (port_ == config.port && std::ranges::equal(links_, config.links, same)) {
     for (Link& link : links_) link.reported = false;
     return;
@@ -158,10 +191,11 @@ std::vector<LinkChanged> LinkSockets::follow(const Interfaces& interfaces) {
   for (std::size_t i = 0; i < links_.size(); ++i) {
     Link& link = links_[i];
     const auto* interface = interfaces.find(link.config.interface);
-    const bool there = interface != nullptr && interface->addresses.contains(link.config.local);
-    // An interface of the same name may be another one: the socket is bound to its index.
-    if (link.fd && (!there || interface->index != link.index)) close(link);
-    if (there && !link.fd) open(link, i, *interface);
+    if (link.fd && (interface == nullptr || !may_stay_open(link, *interface))) close(link);
+    // A switch is told of a member when it joins: not over a cable that is unplugged.
+    if (!link.fd && interface != nullptr && interface->addresses.contains(link.config.local) &&
+        (interface->running || !link.config.multicast))
+      open(link, i, *interface);
     tell_trouble(link, interface);
     const LinkChanged report = state_of(link, i, interface);
     if (std::exchange(link.reported, true) && report == link.report) continue;
@@ -169,6 +203,13 @@ std::vector<LinkChanged> LinkSockets::follow(const Interfaces& interfaces) {
     changes.push_back(report);
   }
   return changes;
+}
+
+bool LinkSockets::may_stay_open(const Link& link, const Interfaces::Interface& interface) {
+  // An interface of the same name may be another one: the socket is bound to its index.
+  if (!interface.addresses.contains(link.config.local) || interface.index != link.index) return false;
+  // Behind a cable that was unplugged may be another switch now, or one that has forgotten who is in the group.
+  return !link.config.multicast || (interface.running && interface.interruptions == link.interruptions);
 }
 
 LinkChanged LinkSockets::state_of(const Link& link, std::size_t number, const Interfaces::Interface* interface) {
@@ -201,36 +242,51 @@ void LinkSockets::tell_trouble(Link& link, const Interfaces::Interface* interfac
 }
 
 void LinkSockets::open(Link& link, std::size_t number, const Interfaces::Interface& interface) {
-  const bool v4 = link.config.local.is_v4();
-  common::io::UniqueFd fd(socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  auto local = socket_address(link.config.local, port_, interface.index);
   const std::string& name = link.config.interface;
-  int error = 0;
-  if (!fd ||
-      setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, name.c_str(), static_cast<socklen_t>(name.size() + 1)) < 0)
-    error = errno;
-  if (error == 0) {
-    set_options(fd.get(), v4);
-    if (bind(fd.get(), local.get(), local.size) < 0) error = errno;
+  common::io::UniqueFd fd;
+  int error = open_on(interface, name, link.config.local, port_, fd);
+  IpAddress address = link.config.local;
+  if (error == 0 && link.config.multicast) {
+    address = *link.config.multicast;
+    error = join_group(link, number, interface);
   }
   if (error != 0) {
     ++counters_.link_socket_errors;
     if (error != link.open_error)
       common::io::log(common::io::LogLevel::warning, "link_failed",
-                      "sync link " + name + ": cannot listen on " + link.config.local.to_string() + " port " +
+                      "sync link " + name + ": cannot listen on " + address.to_string() + " port " +
                           std::to_string(port_) + ": " + std::strerror(error));
     link.open_error = error;
     return;
   }
   link.open_error = 0;
   link.index = interface.index;
+  link.interruptions = interface.interruptions;
   link.fd = std::move(fd);
   loop_.watch(link.fd.get(), awaited(link), [this, number](std::uint32_t events) { serve(number, events); });
+}
+
+/// 0 or what was refused.
+int LinkSockets::join_group(Link& link, std::size_t number, const Interfaces::Interface& interface) {
+  const IpAddress& group = *link.config.multicast;
+  common::io::UniqueFd fd;
+  int error = open_on(interface, link.config.interface, group, port_, fd);
+  if (error == 0) error = join(fd.get(), group, interface.index);
+  if (error != 0) return error;
+  link.group = std::move(fd);
+  loop_.watch(link.group.get(), incoming(), [this, number](std::uint32_t) {
+    receive_from(links_[number].group.get(), number, true);
+    served();
+    callbacks_.turn();
+  });
+  return 0;
 }
 
 void LinkSockets::close(Link& link) {
   if (link.fd) loop_.unwatch(link.fd.get());
   link.fd.reset();
+  if (link.group) loop_.unwatch(link.group.get());
+  link.group.reset();
   link.full = false;
   link.out.clear();
 }
@@ -273,19 +329,25 @@ void LinkSockets::served() {
 }
 
 void LinkSockets::await() {
-  for (Link& link : links_)
+  for (Link& link : links_) {
     if (link.fd) loop_.change(link.fd.get(), awaited(link));
+    if (link.group) loop_.change(link.group.get(), incoming());
+  }
   if (!gathering_.on()) gather_timer_->set(std::nullopt);
 }
 
-/// What the loop waits for.
+/// What the loop waits for, of the socket that also sends.
 std::uint32_t LinkSockets::awaited(const Link& link) const {
-  return (gathering_.on() ? 0u : std::uint32_t{EPOLLIN}) | (link.full ? std::uint32_t{EPOLLOUT} : 0u);
+  return incoming() | (link.full ? std::uint32_t{EPOLLOUT} : 0u);
 }
 
 void LinkSockets::receive(std::size_t number) {
+  receive_from(links_[number].fd.get(), number, false);
+  if (links_[number].group) receive_from(links_[number].group.get(), number, true);
+}
+
+void LinkSockets::receive_from(int fd, std::size_t number, bool to_group) {
   inbox_->reset();
-  const int fd = links_[number].fd.get();
   const int count = recvmmsg(fd, inbox_->messages.data(), kBatch, MSG_DONTWAIT, nullptr);
   // An ICMP error for something that was sent earlier comes here too.
   if (count < 0 && errno != EAGAIN && errno != EINTR) ++counters_.link_receive_errors;
@@ -299,7 +361,8 @@ void LinkSockets::receive(std::size_t number) {
     }
     callbacks_.received({.link = number,
                          .source = address_of(inbox_->sources[at]),
-                         .bytes = common::ByteView(inbox_->bytes[at]).first(message.msg_len)});
+                         .bytes = common::ByteView(inbox_->bytes[at]).first(message.msg_len),
+                         .to_group = to_group});
   }
 }
 
@@ -329,7 +392,7 @@ void LinkSockets::flush() {
 
 void LinkSockets::send(Link& link) {
   std::size_t done = 0;
-  auto peer = socket_address(link.config.peer, port_, link.index);
+  auto target = socket_address(link.config.multicast.value_or(link.config.peer), port_, link.index);
   while (link.fd && !link.full && done < link.out.size()) {
     std::array<iovec, kBatch> parts;
     std::array<mmsghdr, kBatch> messages{};
@@ -337,8 +400,8 @@ void LinkSockets::send(Link& link) {
     for (std::size_t i = 0; i < count; ++i) {
       common::Bytes& bytes = link.out[done + i];
       parts[i] = {bytes.data(), bytes.size()};
-      messages[i].msg_hdr.msg_name = peer.get();
-      messages[i].msg_hdr.msg_namelen = peer.size;
+      messages[i].msg_hdr.msg_name = target.get();
+      messages[i].msg_hdr.msg_namelen = target.size;
       messages[i].msg_hdr.msg_iov = &parts[i];
       messages[i].msg_hdr.msg_iovlen = 1;
     }

@@ -1,7 +1,9 @@
 #pragma once
-// The UDP sockets of the sync links, one for each, bound to its interface and local address. What the network
-// refuses is counted and forgotten: the engine sends again what the peer has not acknowledged. Interfaces and
-// addresses may come and go; a socket is opened when both are there.
+// The UDP sockets of the sync links, one for each, bound to its interface and local address, and with multicast a
+// second one that is bound to the group, because a socket hears only what is sent to the address it is bound to. What
+// the network refuses is counted and forgotten: the engine sends again what the peer has not acknowledged. Interfaces
+// and addresses may come and go; a socket is opened when both are there.
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <cstdint>
@@ -53,8 +55,10 @@ class LinkSockets {
  private:
   struct Link {
     common::SyncLink config;
-    int index = 0;  ///< of the interface that the socket is bound to
+    int index = 0;               ///< of the interface that the socket is bound to
+    unsigned interruptions = 0;  ///< of that interface, when the socket was opened
     common::io::UniqueFd fd;
+    common::io::UniqueFd group;  ///< receives what is sent to the multicast group, if there is one
     bool reported = false;
     LinkChanged report;   ///< the last one
     bool full = false;    ///< waits for the kernel to take more
@@ -65,13 +69,17 @@ class LinkSockets {
   struct Inbox;  ///< buffers for one portion
 
   void open(Link& link, std::size_t number, const Interfaces::Interface& interface);
+  int join_group(Link& link, std::size_t number, const Interfaces::Interface& interface);
+  static bool may_stay_open(const Link& link, const Interfaces::Interface& interface);
   void close(Link& link);
   static LinkChanged state_of(const Link& link, std::size_t number, const Interfaces::Interface* interface);
   static void tell_trouble(Link& link, const Interfaces::Interface* interface);
   void serve(std::size_t number, std::uint32_t events);
   void receive(std::size_t number);
+  void receive_from(int fd, std::size_t number, bool to_group);
   void served();
   void await();
+  std::uint32_t incoming() const { return gathering_.on() ? 0u : std::uint32_t{EPOLLIN}; }
   std::uint32_t awaited(const Link& link) const;
   void send(Link& link);
   void wait_for_room(Link& link);

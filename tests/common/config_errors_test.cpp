@@ -193,6 +193,17 @@ TEST_CASE("mistakes about the sync link") {
         "f:4:3: error: nodes.R2: with several links give `sync_addresses: { eth1: ..., eth1: ... }` instead "
         "of sync_address",
         "f:10:38: error: sync.links: 'eth1' stands here twice"}},
+      {file_with("sync: { links: [{ interface: eth1, multicast: 10.10.10.255 }], security: none }"),
+       {"f:10:47: error: sync.links.multicast: 10.10.10.255 is no multicast address, such as 225.0.0.50 or ff02::50"}},
+      {file_with("sync: { links: [{ interface: eth1, multicast: 225.0.0.0/24 }], security: none }"),
+       {"f:10:47: error: sync.links.multicast: expected an address without a prefix length, found '225.0.0.0/24'"}},
+      {file_with("sync: { links: [{ interface: eth1, multicast: true }], security: none }"),
+       {"f:10:47: error: sync.links.multicast: 'true' is not an IP address"}},
+      {file_with("sync: { links: [{ interface: eth1, multicast: 'ff11::50' }], security: none }"),
+       {"f:10:47: error: sync.links.multicast: what is sent to ff11::50 never leaves a router; take one of ff02::/16, "
+        "such as ff02::50"}},
+      {file_with("sync: { links: [{ interface: eth1, multicast: 'ff02::50' }], security: none }"),
+       {"f:10:17: error: sync.links: the multicast group ff02::50 is not of the family of the addresses on eth1"}},
       {file_with("sync: { links: [{ interface: eth1 }], security: none, commit: never, port: 0 }"),
        {"f:10:63: error: sync.commit: expected continuous or on-takeover, found 'never'",
         "f:10:76: error: sync.port: expected a number from 1 to 65535, found '0'"}},

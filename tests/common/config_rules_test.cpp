@@ -318,6 +318,18 @@ TEST_CASE("a rule set that asks for the pair's own packets is told what it would
   CHECK(say("link", "1: { action: accept, protocol: udp, destination_ports: 3781, source_address: 10.9.0.1 }").size() ==
         1);
   CHECK(say("'li*'", "").size() == 1);
+  // With multicast it is the group that its datagrams go to.
+  const auto to = [](const std::string& destination) {
+    std::string head = kHead;
+    head.replace(head.find("{ interface: link }"), 19, "{ interface: link, multicast: 225.0.0.50 }");
+    const std::string rule = "{ action: accept, protocol: udp, destination_address: " + destination + " }";
+    return parse_config(head + "firewall: { f: { pair_traffic: filter, interfaces: { link: local }, rules: { 1: " +
+                            rule + " } } }\n",
+                        "f", "R1")
+        .diagnostics.size();
+  };
+  CHECK(to("225.0.0.50") == 0);
+  CHECK(to("10.9.0.0/24") == 1);
   // Without the key it is let through anyhow, and a rule set that does not look at the router's own packets is
   // harmless.
   CHECK(diagnose("firewall: { f: { interfaces: { wan: local } } }").empty());

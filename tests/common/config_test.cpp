@@ -147,6 +147,25 @@ TEST_CASE("names of interfaces are those of the node, everywhere") {
   CHECK(r1.digest == r2.digest);
 }
 
+TEST_CASE("a sync link is unicast unless it has a multicast group, and both routers must know") {
+  const std::string head =
+      "version: 1\n"
+      "nodes: { R1: { sync_addresses: { a: 10.1.0.1, b: 'fe80::1', c: 10.2.0.1 } },\n"
+      "         R2: { sync_addresses: { a: 10.1.0.2, b: 'fe80::2', c: 10.2.0.2 } } }\n"
+      "vrrp: { groups: { G: { instances: { w: { interface: e, vrid: 1, virtual_addresses: [10.0.0.1] } } } } }\n"
+      "sync: { security: none, links: [ { interface: a, multicast: 225.0.0.50 }, { interface: b, multicast: ";
+  const std::string tail = " }, { interface: c } ] }\n";
+  const Config r1 = config_of(head + "'ff02::50'" + tail, "R1"), r2 = config_of(head + "'ff02::50'" + tail, "R2");
+  REQUIRE(r1.sync->links.size() == 3);
+  CHECK(r1.sync->links[0].multicast == IpAddress::parse("225.0.0.50"));
+  CHECK(r1.sync->links[0].peer.to_string() == "10.1.0.2");
+  CHECK(r1.sync->links[1].multicast == IpAddress::parse("ff02::50"));
+  CHECK_FALSE(r1.sync->links[2].multicast);
+  CHECK(r2.sync->links[1].multicast == r1.sync->links[1].multicast);
+  CHECK(r1.digest == r2.digest);
+  CHECK(r1.digest != config_of(head + "'ff02::51'" + tail, "R1").digest);
+}
+
 TEST_CASE("one section besides the nodes is enough") {
   const std::string head = "version: 1\nnodes: { R1: }\n";
   const Config vrrp_only = config_of(head +

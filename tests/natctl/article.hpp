@@ -47,7 +47,7 @@ inline common::Config article() {
   config.vrrp = common::VrrpConfig{{group("MAIN-GW")}};
   common::SyncConfig sync;
   sync.groups = {"MAIN-GW"};
-  sync.links = {{"eth1", address("10.10.10.2"), address("10.10.10.3")}};
+  sync.links = {{"eth1", address("10.10.10.2"), address("10.10.10.3"), {}}};
   config.sync = sync;
   common::NatRule rule;
   rule.number = 10;
@@ -67,9 +67,33 @@ inline common::Config article() {
   return config;
 }
 
+inline common::FirewallRuleSet to_router() {
+  common::FirewallRuleSet set{"to-router",
+                              {{"eth0", common::FirewallDirection::local}, {"eth2", common::FirewallDirection::out}},
+                              common::FirewallAction::reject,
+                              {}};
+  common::FirewallRule first = firewall_rule(10, common::FirewallAction::accept,
+                                             {common::ConnectionState::fresh, common::ConnectionState::related});
+  first.description = "services";
+  first.match.protocol = {{6}, {}};
+  first.match.source = addresses("10.0.0.0/8");
+  first.match.destination = addresses("0.0.0.0/0");
+  first.match.source_ports = ports({"1024"});
+  first.match.destination_ports = ports({"22", "443"});
+  common::FirewallRule second = firewall_rule(20, common::FirewallAction::reject);
+  second.match.protocol = {{6, 17}, {}};
+  second.match.destination_ports = ports({"53"});
+  common::FirewallRule third = firewall_rule(30, common::FirewallAction::drop);
+  third.match.protocol = {{58}, {}};
+  third.match.destination = addresses("2001:db8::/32");
+  set.rules = {first, second, third};
+  return set;
+}
+
 /// Two groups, both families, and each thing that a rule can say at least once.
 inline common::Config wide() {
   common::Config config = article();
+  config.sync->links.front().multicast = address("225.0.0.50");
   common::GroupConfig other = group("second group");
   other.instances = {
       {"wan6", "eth0", 3, {prefix("2001:db8::101/64"), prefix("fe80::101/64")}, common::Checksum::automatic}};
@@ -106,26 +130,7 @@ inline common::Config wide() {
   rule.match.outbound = {};
   rule.translate_to = range("10.10.0.101");
   rules.push_back(rule);
-  common::FirewallRuleSet set{"to-router",
-                              {{"eth0", common::FirewallDirection::local}, {"eth2", common::FirewallDirection::out}},
-                              common::FirewallAction::reject,
-                              {}};
-  common::FirewallRule first = firewall_rule(10, common::FirewallAction::accept,
-                                             {common::ConnectionState::fresh, common::ConnectionState::related});
-  first.description = "services";
-  first.match.protocol = {{6}, {}};
-  first.match.source = addresses("10.0.0.0/8");
-  first.match.destination = addresses("0.0.0.0/0");
-  first.match.source_ports = ports({"1024"});
-  first.match.destination_ports = ports({"22", "443"});
-  common::FirewallRule second = firewall_rule(20, common::FirewallAction::reject);
-  second.match.protocol = {{6, 17}, {}};
-  second.match.destination_ports = ports({"53"});
-  common::FirewallRule third = firewall_rule(30, common::FirewallAction::drop);
-  third.match.protocol = {{58}, {}};
-  third.match.destination = addresses("2001:db8::/32");
-  set.rules = {first, second, third};
-  config.firewall.push_back(set);
+  config.firewall.push_back(to_router());
   return config;
 }
 

@@ -105,6 +105,12 @@ TEST_CASE("each other thing that makes a failover fail is found alone") {
     facts.interfaces["eth1"].mtu = 1279;
     expected = "error: the MTU of the link eth1 is 1279: syncd does not use it";
   }
+  SECTION("a link that is to be multicast and cannot be") {
+    facts.interfaces["eth1"].multicast = false;
+    CHECK(found(facts, config) == Lines{});
+    config.sync->links.front().multicast = test::address("225.0.0.50");
+    expected = "warning: the link eth1 is to send to 225.0.0.50, and the interface is one without multicast";
+  }
   SECTION("masquerade") {
     config.nat->source.front().translate_to.reset();
     expected = "warning: source rule 10 is masquerade: no such connection survives a failover";

@@ -84,6 +84,9 @@ const std::vector<Case>& cases() {
       {"import-19", Dialect::vyatta, {"19-alone.boot"}, {.rewrite_masquerade = true}},
       {"import-20", Dialect::vyos, {"20-vyos-1.4-interfaces.boot"}},
       {"import-22", Dialect::keepalived, {"22-keepalived-tracking.conf"}},
+      {"import-23",
+       Dialect::keepalived,
+       {"06-keepalived-R1.conf", "06-keepalived-R2.conf", "23-conntrackd-R1.conf", "23-conntrackd-R2.conf"}},
       {"import-21", Dialect::conntrackd, {"06-conntrackd-R1.conf", "21-keepalived-ipv6.conf"}},
   };
   return all;

@@ -133,8 +133,11 @@ TEST_CASE("what a file says for one router, one value a line") {
   INFO(lines);
   for (const char* line :
        {"node: R1", "vrrp.groups.MAIN-GW.instances.wan.virtual_addresses: [10.10.0.101/24]",
-        "vrrp.groups.MAIN-GW.gate_timeout: 5s", "sync.commit: continuous", "nat.source.10.port_mapping: fully-random",
-        "nat.source.50.translate_to: masquerade", "firewall.to-router.rules.10.destination_ports: [22, 443]",
+        "vrrp.groups.MAIN-GW.gate_timeout: 5s", "sync.commit: continuous",
+        "sync.links: "
+        "[{\"interface\":\"eth1\",\"local\":\"10.10.10.2\",\"peer\":\"10.10.10.3\",\"multicast\":\"225.0.0.50\"}]",
+        "nat.source.10.port_mapping: fully-random", "nat.source.50.translate_to: masquerade",
+        "firewall.to-router.rules.10.destination_ports: [22, 443]",
         "firewall.to-router.interfaces: [eth0 local, eth2 out]"})
     CHECK(has_line("\n" + lines, line));
   common::Config other = test::wide();

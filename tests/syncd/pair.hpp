@@ -175,7 +175,7 @@ inline common::Config pair_config(int index, common::CommitPolicy policy) {
   s.groups = {"MAIN-GW"};
   s.commit = policy;
   const auto a = ip("10.10.10.2"), b = ip("10.10.10.3");
-  s.links = {{"eth1", index == 0 ? a : b, index == 0 ? b : a}};
+  s.links = {{"eth1", index == 0 ? a : b, index == 0 ? b : a, {}}};
   c.sync = s;
   return c;
 }

@@ -155,8 +155,9 @@ def find(tree, name):
             yield from find(value, name)
 
 
-def write_config(directory, binaries, interval="100ms", commit="continuous", mapping="fully-random"):
-    """The example's file with a few values of its own, and a key: the same for both routers."""
+def write_config(directory, binaries, interval="100ms", commit="continuous", mapping="fully-random", changes=()):
+    """The example's file with a few values of its own, and a key: the same for both routers. `changes`: more that is
+    another text than in the example."""
     key_file = os.path.join(directory, "sync.key")
     key = run([os.path.join(binaries, "natctl"), "keygen"]).stdout
     descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -169,6 +170,7 @@ def write_config(directory, binaries, interval="100ms", commit="continuous", map
         ("key_file: /etc/steadynat/sync.key", f"key_file: {key_file}"),
         ("commit: continuous", f"commit: {commit}"),
         ("translate_to: 10.10.0.101 }", f"translate_to: 10.10.0.101, port_mapping: {mapping} }}"),
+        *changes,
     ):
         if text.count(old) != 1:
             raise ValueError(f"{EXAMPLE}: expected exactly one '{old}'")

@@ -42,11 +42,11 @@ class Lab:
 
     # --- building
 
-    def start_pair(self, interval=0.1, commit="continuous", mapping="fully-random", wait=True):
+    def start_pair(self, interval=0.1, commit="continuous", mapping="fully-random", wait=True, changes=()):
         """Both routers with all daemons; R1 becomes master, R2 its complete standby."""
         self.interval = interval
         text = f"{int(interval * 1000)}ms"
-        self.config = write_config(self.directory, self.binaries, text, commit, mapping)
+        self.config = write_config(self.directory, self.binaries, text, commit, mapping, changes)
         for name, host in self.network.routers.items():
             self.routers[name] = Router(host, self.binaries, self.directory, self.config)
         for router in self.routers.values():

@@ -15,8 +15,8 @@ from .wait import TestFailed, require, wait_until
 
 CONFIG = """version: 1
 nodes:
-  R1: {{ priority: 200, sync_address: 10.10.10.2 }}
-  R2: {{ priority: 100, sync_address: 10.10.10.3 }}
+  R1: {{ priority: 200, sync_addresses: {{ {R1} }} }}
+  R2: {{ priority: 100, sync_addresses: {{ {R2} }} }}
 vrrp:
   groups:
     MAIN-GW:
@@ -25,7 +25,7 @@ vrrp:
         wan: {{ interface: eth0, vrid: 1, virtual_addresses: [10.10.0.101/24] }}
         lan: {{ interface: eth2, vrid: 2, virtual_addresses: [192.168.100.1/24] }}
 sync:
-  links: [ {{ interface: eth1 }} ]
+  links: [ {links} ]
   {security}
   commit: {commit}{more}
 nat:
@@ -40,6 +40,19 @@ TABLE = """table inet test {
 }
 """
 ADDRESS = {"R1": "10.10.10.2/24", "R2": "10.10.10.3/24"}
+
+
+class Cable:
+    """A link of the file, and what it stands for: a cable from R1 to R2 and an address at each end."""
+
+    def __init__(self, interface="eth1", first=ADDRESS["R1"], second=ADDRESS["R2"], settings=""):
+        self.interface, self.addresses, self.settings = interface, {"R1": first, "R2": second}, settings
+
+    def line(self):
+        return f"{{ interface: {self.interface}{self.settings} }}"
+
+    def address(self, router):
+        return f'{self.interface}: "{self.addresses[router].split("/")[0]}"'
 
 
 class Vrrpd:
@@ -183,12 +196,13 @@ def udp_entries(count):
 class SyncPair:
     """R1 is master, R2 its backup."""
 
-    def __init__(self, commit="continuous", secured=True, more=""):
+    def __init__(self, commit="continuous", secured=True, more="", cables=None):
         self.directory = os.environ.get("STEADYNAT_LOGS") or tempfile.mkdtemp(prefix="steadynat-test-")
         key_file = os.path.join(self.directory, "sync.key")
         key = run([os.path.join(binaries(), "natctl"), "keygen"]).stdout
         with os.fdopen(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
             file.write(key)
+        self.cables = cables or [Cable()]
         self._settings = {"security": f"key_file: {key_file}" if secured else "security: none", "commit": commit}
         self.configure(more)
         self.first = SyncRouter("R1", self.directory, "master")
@@ -196,14 +210,23 @@ class SyncPair:
 
     def configure(self, more):
         """Writes the file; `more` are lines of the section sync."""
+        links = ", ".join(cable.line() for cable in self.cables)
+        addresses = {name: ", ".join(cable.address(name) for cable in self.cables) for name in ("R1", "R2")}
+        more = "".join(f"\n  {line}" for line in more.splitlines())
         with open(os.path.join(self.directory, "steadynat.yaml"), "w", encoding="ascii") as file:
-            file.write(CONFIG.format(more="".join(f"\n  {line}" for line in more.splitlines()), **self._settings))
+            file.write(CONFIG.format(more=more, links=links, **addresses, **self._settings))
 
     def plug(self):
-        """The cable of the link, and the addresses on it."""
-        self.first.namespace.ip(f"link add eth1 type veth peer name eth1 netns {self.second.namespace.name}")
-        for router in (self.first, self.second):
-            router.namespace.ip(f"addr add {ADDRESS[router.name]} dev eth1", "link set eth1 up")
+        """The cables of the links, and the addresses on them."""
+        for cable in self.cables:
+            name = cable.interface
+            self.first.namespace.ip(f"link add {name} type veth peer name {name} netns {self.second.namespace.name}")
+            for router in (self.first, self.second):
+                address = cable.addresses[router.name]
+                if ":" in address:
+                    router.namespace.sysctl(f"net.ipv6.conf.{name}.disable_ipv6", 0)
+                    address += " nodad"
+                router.namespace.ip(f"addr add {address} dev {name}", f"link set {name} up")
 
     def unplug(self):
         self.first.namespace.ip("link del eth1")
