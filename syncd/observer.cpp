@@ -179,9 +179,12 @@ void Observer::on_live_unknown(const Flow& flow, std::uint32_t hash, Seen seen, 
     return note_excluded(flow, owner.has_value());
   }
   Group& group = store_.groups[*owner];
-  // A backup with a whole replica knows its master's flows; whatever else passes here is nobody's. A sweep has looked
-  // at places already that this might take, and would leave it there as the master's.
-  if (group.role == Role::backup && group.replica.sweeping) return;
+  // A backup with a whole replica knows its master's flows; whatever else passes here is nobody's. A sweep on its way
+  // has looked at places already that this might take, and would leave it there as the master's; one that has not
+  // begun, since it waits for the first dump, is to find it.
+  const Group::Replica& replica = group.replica;
+  const bool begun = replica.sweeping && (group.inherited ? dumped_once_ : replica.cursor > 0);
+  if (group.role == Role::backup && begun) return;
   Record record;
   encode(flow, nullptr, record);
   if (group.role == Role::backup && group.replica.complete) {

@@ -381,3 +381,19 @@ TEST_CASE("different configurations are shown on both sides") {
   CHECK(p.box[0].report.config_differs);
   CHECK(p.box[1].engine->status(p.now).config_differs);
 }
+
+TEST_CASE("what ended while the standby's syncd was away goes, though all has been sent before its kernel is read") {
+  Pair p;
+  p.start_both();
+  for (unsigned n = 0; n < 100; ++n) p.box[0].kernel.put(flow(n), p.now);
+  p.run(100ms);
+  CHECK(p.same_kernels());
+  p.kill(1);
+  p.box[0].kernel.remove(flow(5).key);
+  p.run(50ms);
+  p.dump_delay = 300ms;
+  p.start(1);
+  p.welcome(1, common::GroupState::backup, {1, "R1"});
+  p.run(2s);
+  CHECK(p.same_kernels());
+}
