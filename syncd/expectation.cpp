@@ -57,7 +57,7 @@ std::optional<Expectation> take(ByteView& bytes) {
   e.tuple.destination_port = u16_at(bytes, at + 2);
   at += kPorts;
   if (form & kTranslated) {
-    auto& translation = e.translation.emplace();
+    auto& translation = e.translation.emplace(Expectation::Translation{});
     translation.of_reply = (form & kOfReply) != 0;
     translation.address = v6 ? IpAddress::v6(std::array<std::byte, 16>{}) : IpAddress();
     if (form & kSavedAddress) translation.address = address_at(bytes, std::exchange(at, at + width), v6);
