@@ -203,6 +203,7 @@ def test_sync_datagrams():
             siege.counters(router, "sessions")[0] == count, f"{router.name}: the session was disturbed"
         )
     siege.still()
+    siege.alike()
     siege.power_cut()
     siege.finish(verify=False)
 
@@ -247,6 +248,7 @@ def test_replay_after_reboot():
             now[1:] == [sessions, restarts], f"{router.name}: a session or an incarnation was believed: {now}"
         )
         siege.require(router.synced(), f"{router.name} is not synced any more")
+    siege.alike()
     siege.power_cut()
     siege.finish(verify=False)
 
@@ -301,6 +303,7 @@ def test_wrong_key():
     siege.lab.wait_ready("R1")
     siege.during("the key is changed on both, without a restart", lambda: rotate(siege, shared), least=2.0)
     siege.still()
+    siege.alike()
     siege.power_cut()
     siege.finish(verify=False)
 

@@ -126,6 +126,31 @@ TEST_CASE("restart of either syncd, then a partition: tables converge again") {
   CHECK(p.same_kernels());
 }
 
+TEST_CASE("a partition of thirty seconds, while everything changes: afterwards nothing differs") {
+  const CommitPolicy policy = GENERATE(CommitPolicy::continuous, CommitPolicy::on_takeover);
+  Pair p(policy);
+  p.start_both();
+  for (unsigned n = 0; n < 1000; ++n) p.box[0].kernel.put(flow(n), p.now);
+  p.run(100ms);
+  p.network.cut = true;
+  for (unsigned second = 0; second < 30; ++second) {
+    for (unsigned k = 0; k < 20; ++k) {
+      p.box[0].kernel.put(flow(2000 + 20 * second + k), p.now);
+      p.box[0].kernel.put(flow(500 + 10 * second + k % 10, 6, 4), p.now);
+      p.box[0].kernel.remove(flow(20 * second + k).key);
+    }
+    p.run(1s);
+  }
+  CHECK(p.box[1].engine->status(p.now).peer_flows == 1000);  // nothing goes because the master is not heard
+  p.network.cut = false;
+  p.run(1s);
+  p.step(1, RequestReceived{7, {.id = 3, .verb = "sync.verify", .arguments = {}}});
+  p.run(1s);
+  REQUIRE(p.box[1].replies.size() == 1);
+  CHECK(p.box[1].replies[0].body ==
+        R"({"differ":0,"compared":)" + std::to_string(p.box[0].kernel.entries.size()) + R"(,"flows":[]})");
+}
+
 /// A datagram of the stream with epoch 5.
 static Frame frame(std::uint64_t sequence, std::uint64_t low, const common::Bytes& records) {
   Frame f;

@@ -61,6 +61,11 @@ class Siege:
         states = (self.first.state(), self.second.state())
         self.require(states == (first, second), f"R1, R2 are {states} instead of {(first, second)}")
 
+    def alike(self):
+        """Both kernels hold the same connections."""
+        self.problems += self.lab.verify(30)
+        self.lab.load.ask_clients("fresh-go", "fresh-go")
+
     def power_cut(self):
         """The last question: is everything still there when it is needed?"""
         self.lab.wait_ready("R1")
