@@ -127,6 +127,7 @@ void Engine::State::handle(const Event& event, Time now, Actions& out) {
                    config = e.config;
                    if (configure()) review_ownership(now);
                    link.configure(config);
+                   for (const LinkChanged& change : e.links) link.set_usable(change.link, change.usable, change.room);
                    if (!e.key.empty()) link.change_key(e.key, now);
                    changing_key = link.changing_key();
                  },

@@ -94,7 +94,8 @@ struct TableMeasured {
 struct Stop {};
 struct Reload {
   common::Config config;
-  std::vector<std::byte> key = {};  ///< a new one; empty: as it was
+  std::vector<std::byte> key = {};      ///< a new one; empty: as it was
+  std::vector<LinkChanged> links = {};  ///< what is known of its links; those that are new have not been heard of
 };
 using Event = std::variant<Tick, DatagramReceived, LinkChanged, FlowsChanged, FlowsDumped, EventsLost, EventsSynced,
                            KernelRefused, KernelFlushed, OwnAddresses, NotifyReceived, NotifyConnected,

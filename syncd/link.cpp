@@ -32,36 +32,36 @@ Link::Link(const common::Config& config, std::vector<std::byte> key, NonceSource
 }
 
 void Link::configure(const common::Config& config) {
-  const std::vector<common::SyncLink> before =
-      std::exchange(links_, config.sync ? config.sync->links : std::vector<common::SyncLink>{});
-  usable_.resize(links_.size(), false);
-  room_.resize(links_.size(), kMaxDatagram);
-  for (std::size_t i = 0; i < links_.size(); ++i)
-    if (i >= before.size() || links_[i] != before[i]) usable_[i] = false;
-  copy_ = links_.size();
+  const std::vector<Path> before = std::exchange(paths_, {});
+  if (config.sync)
+    for (const common::SyncLink& link : config.sync->links) {
+      const auto same = std::ranges::find(before, link, &Path::config);
+      paths_.push_back(same == before.end() ? Path{.config = link} : *same);
+    }
+  copy_ = paths_.size();
 }
 
 void Link::set_usable(std::size_t link, bool usable, std::size_t room) {
-  if (link >= usable_.size()) return;
-  usable_[link] = usable;
-  room_[link] = room;
+  if (link >= paths_.size()) return;
+  paths_[link].usable = usable;
+  paths_[link].room = room;
 }
 
 std::size_t Link::payload_room() const {
   std::size_t room = kMaxDatagram;
-  for (std::size_t i = 0; i < links_.size(); ++i)
-    if (usable_[i]) room = std::min(room, room_[i]);
+  for (const Path& path : paths_)
+    if (path.usable) room = std::min(room, path.room);
   return std::max(room, kLeastDatagram) - kSealedHeader - kTag;
 }
 
 bool Link::any_usable() const {
-  return std::ranges::any_of(usable_, [](bool usable) { return usable; });
+  return std::ranges::any_of(paths_, &Path::usable);
 }
 
 /// By where it comes from and where it was sent to. A stranger may say what he likes without being talked of.
 bool Link::expected(const DatagramReceived& datagram, Time now) {
-  if (datagram.link >= links_.size()) return true;
-  const common::SyncLink& link = links_[datagram.link];
+  if (datagram.link >= paths_.size()) return true;
+  const common::SyncLink& link = paths_[datagram.link].config;
   // Without a key nothing else tells strangers from the peer, and a group is everybody's.
   if ((!session_.secured() || link.multicast) && datagram.source != link.peer) {
     ++counters_[Counter::foreign_source];
@@ -130,7 +130,7 @@ std::string Link::why(SessionError error) const {
 }
 
 LinkState Link::state(Time now) const {
-  if (links_.empty() || peer_.empty()) return LinkState::none;
+  if (paths_.empty() || peer_.empty()) return LinkState::none;
   if (!any_usable()) return LinkState::down;
   if (heard_at_ && now - *heard_at_ < dead_after_) return LinkState::up;
   return !refusal_.empty() && now - refused_at_ < kRefusalShown ? LinkState::refused : LinkState::down;
@@ -168,8 +168,8 @@ void Link::send_plainly(common::Bytes datagram) {
 }
 
 bool Link::next_copy(Datagram& out) {
-  while (copy_ < links_.size() && !usable_[copy_]) ++copy_;
-  if (copy_ >= links_.size()) return false;
+  while (copy_ < paths_.size() && !paths_[copy_].usable) ++copy_;
+  if (copy_ >= paths_.size()) return false;
   out.link = copy_++;
   out.bytes = outgoing_;
   ++counters_[Counter::datagrams_sent];

@@ -35,7 +35,8 @@ class Link {
   Link(const common::Config& config, std::vector<std::byte> key, NonceSource& nonces, Counters& counters,
        common::Time now);
 
-  /// The links of a configuration. One that is not as it was counts as unusable until set_usable().
+  /// The links of a configuration. One that was there before, wherever it stood, keeps what is known of it; another one
+  /// counts as unusable until set_usable().
   void configure(const common::Config& config);
   /// Opens a datagram. Nothing: it was no sealed one, or is refused (counted).
   std::optional<Session::Received> receive(const DatagramReceived& datagram, common::Time now);
@@ -67,15 +68,19 @@ class Link {
   common::Deadline deadline(common::Time now) const;
 
  private:
+  struct Path {
+    common::SyncLink config;
+    bool usable = false;
+    std::size_t room = kMaxDatagram;  ///< its largest datagram
+  };
+
   bool expected(const DatagramReceived& datagram, common::Time now);
   void refuse(std::string why, common::Time now);
   std::string why(SessionError error) const;
   bool any_usable() const;
 
   std::string node_, peer_;
-  std::vector<common::SyncLink> links_;
-  std::vector<bool> usable_;
-  std::vector<std::size_t> room_;  ///< largest datagram of each
+  std::vector<Path> paths_;  ///< one for each configured link
   Session session_;
   Counters& counters_;
   common::Deadline heard_at_;

@@ -384,7 +384,8 @@ void Shell::reload() {
   auto key = changed_key(*config->sync);
   config_ = std::move(*config);
   links_->configure(*config_.sync);
-  feed(Reload{config_, std::move(key)});
+  // In one step: a link that only stands elsewhere in the list now has not been down.
+  feed(Reload{config_, std::move(key), links_->follow(*interfaces_)});
   follow_interfaces();
   turn();
   log(LogLevel::info, "reloaded", "the configuration has been read anew");

@@ -186,7 +186,8 @@ class Pair {
     double loss = 0, duplicate = 0;
     Duration delay = 200us, jitter = 0us;
     bool cut = false;
-    std::size_t mtu = SIZE_MAX;  ///< larger datagrams are dropped without a word
+    std::set<std::string> cut_links;  ///< by interface; the others carry on
+    std::size_t mtu = SIZE_MAX;       ///< larger datagrams are dropped without a word
   } network;
   Time now = Time{} + 1000s;
   Box box[2];
@@ -337,22 +338,33 @@ class Pair {
       if (writes.empty()) break;
     }
     Datagram d;
-    while (b.engine->poll_datagram(now, d)) send(i, d.bytes);
+    while (b.engine->poll_datagram(now, d)) send(i, d.bytes, d.link);
     arm(i);
   }
 
-  void send(int i, common::Bytes data) {
+  void send(int i, common::Bytes data, std::size_t link) {
     if (damage) damage(i, data);
     ++datagrams;
     bytes += data.size();
     if (recording) recorded.emplace_back(i, data);
+    const common::SyncLink from = box[i].config.sync->links.at(link);
     const int copies = prng.chance(network.duplicate) ? 2 : 1;
     for (int c = 0; c < copies; ++c) {
-      if (network.cut || data.size() > network.mtu || prng.chance(network.loss)) continue;
+      if (network.cut || network.cut_links.contains(from.interface) || data.size() > network.mtu ||
+          prng.chance(network.loss))
+        continue;
       const Duration jitter =
           network.jitter > 0us ? Duration(prng.below(static_cast<std::uint64_t>(network.jitter.count()))) : 0us;
-      at(now + network.delay + jitter, [this, to = 1 - i, data] { receive(to, data); });
+      at(now + network.delay + jitter, [this, to = 1 - i, data, from] { arrive(to, data, from); });
     }
+  }
+  /// Over the link that has the address, if there is one.
+  void arrive(int i, const common::Bytes& data, const common::SyncLink& from) {
+    const std::vector<common::SyncLink>& links = box[i].config.sync->links;
+    const auto to = std::ranges::find_if(
+        links, [&](const auto& link) { return link.interface == from.interface && link.local == from.peer; });
+    if (to == links.end()) return;
+    step(i, DatagramReceived{static_cast<std::size_t>(to - links.begin()), from.local, data});
   }
   void receive(int i, const common::Bytes& data) {
     step(i, DatagramReceived{0, ip(i == 0 ? "10.10.10.3" : "10.10.10.2"), data});
