@@ -66,6 +66,15 @@ std::string field_lines(const Json& object, std::string_view indentation) {
   return out + counter_lines(field(object, "counters"), indentation);
 }
 
+/// One of syncd's links on one line: whether the other router can be heard over it.
+std::string link_line(const Json& link) {
+  std::string said = text_of(link, "trouble");
+  const Json& heard = field(link, "heard_ms");
+  constexpr double kMilli = 1000;
+  if (said.empty() && heard.is_number()) said = fmt::format("heard {:.3f} s ago", heard.get<double>() / kMilli);
+  return fmt::format("  {}: {}\n", text_of(link, "interface"), said.empty() ? "nothing heard yet" : said);
+}
+
 std::string whole(const std::string& body) {
   const Json json = parse_json(body);
   return json.is_object() ? field_lines(json, "") : body + "\n";
@@ -88,7 +97,14 @@ std::string vrrp_details(const std::string& body) {
 }
 
 std::string sync_details(const std::string& body) {
-  return whole(body);
+  Json json = parse_json(body);
+  if (!json.is_object()) return body + "\n";
+  std::string links;
+  for (const Json& link : array_of(json, "links")) links += link_line(link);
+  const Json counters = field(json, "counters");
+  json.erase("links");
+  json.erase("counters");
+  return field_lines(json, "") + (links.empty() ? "" : "links\n" + links) + counter_lines(counters, "");
 }
 
 std::string nat_details(const std::string& body) {

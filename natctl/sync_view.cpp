@@ -77,7 +77,8 @@ Json part(const Json& status, std::span<const std::string_view> fields, bool (*w
 }
 
 Json narrowed(const Json& status, const std::string& view) {
-  constexpr std::array<std::string_view, 6> kLink{"link", "peer", "state", "lag_ms", "config_differs", "reasons"};
+  constexpr std::array<std::string_view, 7> kLink{"link",   "peer",           "links",  "state",
+                                                  "lag_ms", "config_differs", "reasons"};
   constexpr std::array<std::string_view, 4> kQueue{"backlog", "lag_ms", "link", "state"};
   if (view == "link") return part(status, kLink, [](std::string_view n) { return heading_of(n).title == "link"; });
   if (view == "queue")

@@ -94,7 +94,7 @@ void Engine::State::handle(const Event& event, Time now, Actions& out) {
   std::visit(common::Overload{
                  [](const Tick&) {},
                  [&](const DatagramReceived& e) { on_datagram(e, now); },
-                 [&](const LinkChanged& e) { link.set_usable(e.link, e.usable, e.room); },
+                 [&](const LinkChanged& e) { link.set_usable(e, now); },
                  [&](const FlowsChanged& e) { observer.on_changes(e.changes, now); },
                  [&](const FlowsDumped& e) { on_dumped(e, now); },
                  [&](const EventsLost&) { observer.on_lost(now); },
@@ -127,7 +127,7 @@ void Engine::State::handle(const Event& event, Time now, Actions& out) {
                    config = e.config;
                    if (configure()) review_ownership(now);
                    link.configure(config);
-                   for (const LinkChanged& change : e.links) link.set_usable(change.link, change.usable, change.room);
+                   for (const LinkChanged& change : e.links) link.set_usable(change, now);
                    if (!e.key.empty()) link.change_key(e.key, now);
                    changing_key = link.changing_key();
                  },
@@ -289,6 +289,13 @@ void Engine::State::advance_link(Time now, Actions& out) {
   if (std::exchange(changing_key, link.changing_key()) && !changing_key)
     out.push_back(
         Log{Log::Level::info, "key_changed", config.peer + " has the new sync key; the old one is forgotten"});
+  for (const Link::News& news : link.take_news(now)) {
+    if (news.heard)
+      out.push_back(Log{Log::Level::info, "link_heard", config.peer + " is heard on the sync link " + news.interface});
+    else
+      out.push_back(Log{Log::Level::warning, "link_quiet",
+                        config.peer + " is not heard on the sync link " + news.interface + "; another one is left"});
+  }
   const common::LinkState state = link.state(now);
   if (state == link_was) return;
   const bool was_up = link_was == common::LinkState::up;

@@ -38,6 +38,7 @@ struct LinkChanged {
   bool usable = false;  ///< interface up with carrier, socket bound
   /// The largest datagram that the interface takes; what lies behind it may take less.
   std::size_t room = kMaxDatagram;
+  std::string trouble = {};  ///< why it cannot be used, as people are told; empty: it can
   bool operator==(const LinkChanged&) const = default;
 };
 /// Events of the kernel in their order. Valid during the step only. Events of our own requests (FlowChange::own) may be

@@ -28,12 +28,23 @@ void compare_tables(Status& s) {
                     s.table->most, s.peer_table->entries, s.peer, common::kConntrackMax));
 }
 
+/// Redundancy that is gone unseen is missed when the next fault comes.
+void name_lost_links(Status& s) {
+  for (const LinkStatus& link : s.links) {
+    if (!link.trouble.empty())
+      s.reasons.push_back("sync link " + link.interface + ": " + link.trouble);
+    else if (s.link == common::LinkState::up && link.quiet)
+      s.reasons.push_back(s.peer + " is not heard on the sync link " + link.interface);
+  }
+}
+
 }  // namespace
 
 Status Engine::State::status(Time now) const {
   Status s;
   s.peer = config.peer;
   s.link = link.state(now);
+  s.links = link.links(now);
   s.lag_ms = common::milliseconds(sender.lag(now));
   s.backlog = sender.backlog();
   s.memory_bytes = store.table.memory();
@@ -52,6 +63,7 @@ Status Engine::State::status(Time now) const {
     s.reasons.push_back(refusal);
   else if (!up)
     s.reasons.push_back(config.peer + " is not heard on the sync link");
+  if (s.link != common::LinkState::none) name_lost_links(s);
   if (link.changing_key())
     s.reasons.push_back("the sync key was changed here, and " + config.peer +
                         " has not shown the new one: copy the key file there and reload its syncd");

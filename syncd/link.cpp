@@ -41,10 +41,14 @@ void Link::configure(const common::Config& config) {
   copy_ = paths_.size();
 }
 
-void Link::set_usable(std::size_t link, bool usable, std::size_t room) {
-  if (link >= paths_.size()) return;
-  paths_[link].usable = usable;
-  paths_[link].room = room;
+void Link::set_usable(const LinkChanged& change, Time now) {
+  if (change.link >= paths_.size()) return;
+  Path& path = paths_[change.link];
+  if (change.usable && !path.usable) path.usable_since = now;
+  if (!change.usable) path.quiet = false;  // something else is wrong with it now
+  path.usable = change.usable;
+  path.room = change.room;
+  path.trouble = change.trouble;
 }
 
 std::size_t Link::payload_room() const {
@@ -82,19 +86,57 @@ std::optional<Session::Received> Link::receive(const DatagramReceived& datagram,
   ++counters_[Counter::datagrams_received];
   counters_[Counter::bytes_received] += datagram.bytes.size();
   if (!expected(datagram, now)) return std::nullopt;
-  auto received = session_.receive(datagram.bytes);
+  auto received = session_.receive(datagram.bytes, datagram.link);
   if (!received) {
     counters_.add(received.error());
+    if (received.error() == SessionError::copied) heard_on(datagram.link, now);
     if (std::string reason = why(received.error()); !reason.empty()) refuse(std::move(reason), now);
     return std::nullopt;
   }
   if (received->changed) ++counters_[Counter::sessions];
   if (received->sealed) {
+    if (!up(now)) up_since_ = now;
     heard_at_ = now;
+    heard_on(datagram.link, now);
     refusal_.clear();
   }
   if (!received->sealed && !received->changed) return std::nullopt;
   return *received;
+}
+
+void Link::heard_on(std::size_t link, Time now) {
+  if (link < paths_.size()) paths_[link].heard_at = now;
+}
+
+/// A link that could not be used before, or a peer that was not there, has its time anew.
+Time Link::quiet_at(const Path& path) const {
+  return std::max({path.usable_since, up_since_, path.heard_at.value_or(Time{})}) + quiet_after();
+}
+
+std::vector<Link::News> Link::take_news(Time now) {
+  std::vector<News> news;
+  if (!up(now)) return news;
+  for (Path& path : paths_) {
+    if (!path.usable) continue;
+    const bool heard = path.heard_at && now - *path.heard_at < quiet_after();
+    if (path.quiet ? !heard : now < quiet_at(path)) continue;
+    path.quiet = !path.quiet;
+    news.push_back({path.config.interface, !path.quiet});
+  }
+  return news;
+}
+
+std::vector<LinkStatus> Link::links(Time now) const {
+  std::vector<LinkStatus> links;
+  for (const Path& path : paths_) {
+    LinkStatus& link = links.emplace_back();
+    link.interface = path.config.interface;
+    link.usable = path.usable;
+    link.quiet = path.quiet;
+    link.trouble = path.trouble;
+    if (path.heard_at) link.heard_ms = common::milliseconds(now - *path.heard_at);
+  }
+  return links;
 }
 
 void Link::refuse(std::string why, Time now) {
@@ -123,6 +165,7 @@ std::string Link::why(SessionError error) const {
     case SessionError::stale_answer:
     case SessionError::unknown_session:
     case SessionError::forged:
+    case SessionError::copied:
     case SessionError::replayed:
       break;
   }
@@ -181,8 +224,11 @@ Deadline Link::deadline(Time now) const {
   if (state(now) == LinkState::none || !any_usable()) return std::nullopt;
   if (session_.answer_due()) return now;
   if (!up(now)) return greet_at_;
-  const Deadline dead = *heard_at_ + dead_after_;
-  return changing_key() ? common::earliest(dead, greet_at_) : dead;
+  Deadline at = *heard_at_ + dead_after_;
+  if (changing_key()) at = common::earliest(at, greet_at_);
+  for (const Path& path : paths_)
+    if (path.usable && !path.quiet) at = common::earliest(at, quiet_at(path));
+  return at;
 }
 
 }  // namespace syncd

@@ -1,6 +1,7 @@
 #pragma once
 // The way to the peer: the session, the configured links under it, and whether the peer is heard. Every datagram goes
 // out on all usable links at once; what comes twice is dropped by the session's replay window.
+#include <algorithm>
 #include <expected>
 #include <optional>
 #include <string>
@@ -27,6 +28,9 @@ inline constexpr common::Duration kGreetEvery = std::chrono::milliseconds(100);
 inline constexpr int kRenewAfter = 10;
 /// While the peer is heard, but has not shown the new key.
 inline constexpr common::Duration kOfferKeyEvery = std::chrono::seconds(1);
+/// A link on which the peer is not heard for so long, while it is on another one, is lost: twenty times what it says
+/// something in at least, so that no pause of a busy kernel counts, and soon enough to be seen by who unplugs a cable.
+inline constexpr common::Duration kQuietAfter = std::chrono::seconds(1);
 /// How long a refusal is shown after the last datagram that was refused.
 inline constexpr common::Duration kRefusalShown = std::chrono::seconds(3);
 
@@ -40,7 +44,7 @@ class Link {
   void configure(const common::Config& config);
   /// Opens a datagram. Nothing: it was no sealed one, or is refused (counted).
   std::optional<Session::Received> receive(const DatagramReceived& datagram, common::Time now);
-  void set_usable(std::size_t link, bool usable, std::size_t room);
+  void set_usable(const LinkChanged& change, common::Time now);
   /// Payload that every link takes which can be used now.
   std::size_t payload_room() const;
   /// How often the peer is heard at least.
@@ -52,6 +56,13 @@ class Link {
   std::uint64_t peer_incarnation() const { return session_.peer_incarnation(); }
   std::uint8_t protocol() const { return session_.protocol(); }
   bool ever_heard() const { return heard_at_.has_value(); }
+  struct News {
+    std::string interface;
+    bool heard = false;
+  };
+  /// On which links the peer is not heard any more, or again, while it is heard on another one. Each is told once.
+  std::vector<News> take_news(common::Time now);
+  std::vector<LinkStatus> links(common::Time now) const;
   /// Why the peer is refused, as a sentence with what to do; empty: it is not.
   std::string refusal(common::Time now) const;
 
@@ -72,18 +83,27 @@ class Link {
     common::SyncLink config;
     bool usable = false;
     std::size_t room = kMaxDatagram;  ///< its largest datagram
+    std::string trouble;              ///< why it cannot be used
+    common::Time usable_since{};
+    common::Deadline heard_at;
+    bool quiet = false;  ///< was told to be
   };
 
   bool expected(const DatagramReceived& datagram, common::Time now);
   void refuse(std::string why, common::Time now);
   std::string why(SessionError error) const;
   bool any_usable() const;
+  void heard_on(std::size_t link, common::Time now);
+  /// Never before the peer as a whole would count as dead.
+  common::Duration quiet_after() const { return std::max<common::Duration>(kQuietAfter, dead_after_); }
+  common::Time quiet_at(const Path& path) const;
 
   std::string node_, peer_;
   std::vector<Path> paths_;  ///< one for each configured link
   Session session_;
   Counters& counters_;
   common::Deadline heard_at_;
+  common::Time up_since_{};
   common::Duration dead_after_ = kMissedUntilDead * kSlowestKeepalive;
   std::string refusal_;  ///< what the last refused datagram says of the peer; empty: none
   common::Time refused_at_{};

@@ -77,6 +77,8 @@ std::string_view to_string(SessionError error) {
       return "datagram_unknown_session";
     case SessionError::forged:
       return "datagram_forged";
+    case SessionError::copied:
+      return "datagram_copied";
     case SessionError::replayed:
       return "datagram_replayed";
   }
@@ -84,7 +86,7 @@ std::string_view to_string(SessionError error) {
 }
 
 bool ReplayWindow::accept(std::uint64_t counter) {
-  if (counter + kBits < next_ || counter == UINT64_MAX) return false;
+  if (too_old(counter) || counter == UINT64_MAX) return false;
   if (counter >= next_) {
     // Clears the places between, which stood for counters one window earlier.
     if (counter - next_ >= kBits)
@@ -236,7 +238,7 @@ Session::Keys Session::derive(bool initiator, const Greeting& greeting, const No
   return keys;
 }
 
-std::expected<Session::Received, SessionError> Session::receive(ByteView datagram) {
+std::expected<Session::Received, SessionError> Session::receive(ByteView datagram, std::size_t link) {
   if (datagram.size() < 2) return std::unexpected(SessionError::too_short);
   if (datagram.size() > kMaxDatagram) return std::unexpected(SessionError::too_long);
   const std::uint8_t protocol = protocol_of(datagram);
@@ -247,9 +249,9 @@ std::expected<Session::Received, SessionError> Session::receive(ByteView datagra
     case kAnswer:
       return on_answer(datagram);
     case kSealed:
-      return on_sealed(datagram, false);
+      return on_sealed(datagram, link, false);
     case kPlain:
-      return on_sealed(datagram, true);
+      return on_sealed(datagram, link, true);
   }
   return std::unexpected(SessionError::type);
 }
@@ -311,7 +313,15 @@ bool Session::open(Keys& keys, ByteView datagram, bool plain) {
                                                     nonce.data(), keys.receive.data()) == 0;
 }
 
-std::expected<Session::Received, SessionError> Session::on_sealed(ByteView datagram, bool plain) {
+std::optional<SessionError> Session::seen(Keys& keys, std::uint64_t counter, std::size_t link) {
+  if (link >= keys.by_link.size()) keys.by_link.resize(link + 1);
+  const bool new_here = keys.by_link[link].accept(counter);
+  const bool too_old = keys.window.too_old(counter);
+  if (keys.window.accept(counter)) return std::nullopt;
+  return new_here && !too_old ? SessionError::copied : SessionError::replayed;
+}
+
+std::expected<Session::Received, SessionError> Session::on_sealed(ByteView datagram, std::size_t link, bool plain) {
   if (plain == secured()) return std::unexpected(SessionError::security_differs);
   if (datagram.size() < kSealedHeader + (plain ? 0 : kTag)) return std::unexpected(SessionError::too_short);
   common::ByteReader r(datagram);
@@ -321,14 +331,14 @@ std::expected<Session::Received, SessionError> Session::on_sealed(ByteView datag
   for (std::optional<Keys>* known : {&current_, &previous_}) {
     if (!*known || (*known)->id != id || (*known)->protocol != protocol_of(datagram)) continue;
     if (!open(**known, datagram, plain)) return std::unexpected(SessionError::forged);
-    if (!(*known)->window.accept(counter)) return std::unexpected(SessionError::replayed);
+    if (const auto error = seen(**known, counter, link)) return std::unexpected(*error);
     return Received{.sealed = true, .protocol = (*known)->protocol, .payload = opened_};
   }
   const auto found =
       std::ranges::find_if(pending_, [&](const Keys& k) { return k.id == id && k.protocol == protocol_of(datagram); });
   if (found == pending_.end()) return std::unexpected(SessionError::unknown_session);
   if (!open(*found, datagram, plain)) return std::unexpected(SessionError::forged);
-  found->window.accept(counter);
+  seen(*found, counter, link);
   Keys keys = std::move(*found);
   // What other incarnations of the peer have pending is from before its restart.
   std::erase_if(pending_, [&](const Keys& k) { return k.id == id || k.peer_incarnation != keys.peer_incarnation; });

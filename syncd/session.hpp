@@ -54,9 +54,10 @@ enum class SessionError : std::uint8_t {
   stale_answer,      ///< to a hello that we no longer wait for
   unknown_session,
   forged,    ///< does not open under the session's key
-  replayed,  ///< seen before, or older than what we keep account of (also the copy from a second link)
+  copied,    ///< seen before, but not over this link: the peer sends everything over all of them
+  replayed,  ///< seen before over this link, or older than what we keep account of
 };
-inline constexpr std::size_t kSessionErrors = 14;
+inline constexpr std::size_t kSessionErrors = 15;
 std::string_view to_string(SessionError error);
 
 /// 2048 datagrams back: several links of different delay, and a burst while one of them stalls.
@@ -64,6 +65,7 @@ class ReplayWindow {
  public:
   /// False: seen before, or too old to tell.
   bool accept(std::uint64_t counter);
+  bool too_old(std::uint64_t counter) const { return counter + kBits < next_; }
 
  private:
   static constexpr std::uint64_t kBits = 2048;
@@ -98,7 +100,8 @@ class Session {
     std::uint8_t protocol = 0;  ///< that the payload is in
     common::ByteView payload;   ///< until the next call
   };
-  std::expected<Received, SessionError> receive(common::ByteView datagram);
+  /// `link`: over which it came.
+  std::expected<Received, SessionError> receive(common::ByteView datagram, std::size_t link = 0);
 
   /// Makes a hello to send: the same one until `renew`, so that a slow answer still fits.
   void hello(bool renew, common::Bytes& out);
@@ -130,6 +133,7 @@ class Session {
     std::array<unsigned char, 32> send{}, receive{};
     std::uint64_t counter = 0;
     ReplayWindow window;
+    std::vector<ReplayWindow> by_link;
     std::uint64_t peer_incarnation = 0;
     std::uint8_t protocol = 0;
     Nonce first_nonce{};   ///< of the side that began
@@ -140,13 +144,15 @@ class Session {
 
   std::expected<Received, SessionError> on_hello(common::ByteView datagram);
   std::expected<Received, SessionError> on_answer(common::ByteView datagram);
-  std::expected<Received, SessionError> on_sealed(common::ByteView datagram, bool plain);
+  std::expected<Received, SessionError> on_sealed(common::ByteView datagram, std::size_t link, bool plain);
   std::expected<Greeting, SessionError> read_greeting(common::ByteView datagram, bool answer) const;
   void write_greeting(bool answer, const Greeting& greeting, common::Bytes& out) const;
   Keys derive(bool initiator, const Greeting& greeting, const Nonce& second) const;
   const SharedKey& shared(bool former) const { return former ? *former_key_ : key_; }
   static SharedKey make_shared_key(std::vector<std::byte> key);
   bool open(Keys& keys, common::ByteView datagram, bool plain);
+  /// Nothing: it is new.
+  static std::optional<SessionError> seen(Keys& keys, std::uint64_t counter, std::size_t link);
   void make_current(Keys keys);
 
   std::string node_, peer_;

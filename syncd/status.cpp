@@ -5,6 +5,8 @@
 namespace syncd {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 std::string_view to_string(SyncState state) {
   switch (state) {
     case SyncState::disconnected:
@@ -22,10 +24,19 @@ nlohmann::ordered_json table_json(const std::optional<TableSize>& table) {
   return {{"entries", table->entries}, {"max", table->most}, {"buckets", table->buckets}};
 }
 
+Json links_json(const std::vector<LinkStatus>& links) {
+  Json out = Json::array();
+  for (const LinkStatus& link : links)
+    out.push_back({{"interface", link.interface},
+                   {"usable", link.usable},
+                   {"heard_ms", link.heard_ms ? Json(*link.heard_ms) : Json()},
+                   {"trouble", link.trouble}});
+  return out;
+}
+
 }  // namespace
 
 std::string to_json(const Status& status) {
-  using Json = nlohmann::ordered_json;
   Json groups = Json::array();
   for (const common::GroupReport& group : status.peer_groups)
     groups.push_back({{"name", group.group},
@@ -37,6 +48,7 @@ std::string to_json(const Status& status) {
   const Json json{{"state", to_string(status.state)},
                   {"peer", status.peer},
                   {"link", common::to_string(status.link)},
+                  {"links", links_json(status.links)},
                   {"lag_ms", status.lag_ms},
                   {"backlog", status.backlog},
                   {"local_flows", status.local_flows},

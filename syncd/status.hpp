@@ -15,10 +15,20 @@ namespace syncd {
 
 enum class SyncState : std::uint8_t { disconnected, syncing, synced };
 
+/// One of the links that are configured.
+struct LinkStatus {
+  std::string interface;
+  bool usable = false;
+  bool quiet = false;              ///< the peer is heard on another one, and not on this one
+  std::optional<double> heard_ms;  ///< since something of the peer came over it last; none: nothing did
+  std::string trouble;             ///< why it cannot be used: a sentence, or empty
+};
+
 struct Status {
   SyncState state = SyncState::disconnected;
   std::string peer;  ///< node name of the peer, or empty
   common::LinkState link = common::LinkState::none;
+  std::vector<LinkStatus> links;
   double lag_ms = 0;                  ///< age of the oldest change that the peer has not acknowledged
   std::uint64_t backlog = 0;          ///< flows that the peer has not acknowledged
   std::uint64_t local_flows = 0;      ///< internal cache

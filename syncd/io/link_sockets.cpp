@@ -214,6 +214,7 @@ bool LinkSockets::may_stay_open(const Link& link, const Interfaces::Interface& i
 
 LinkChanged LinkSockets::state_of(const Link& link, std::size_t number, const Interfaces::Interface* interface) {
   LinkChanged state{.link = number};
+  state.trouble = link.trouble.empty() && !link.fd ? link.refused : link.trouble;
   if (!link.fd || !interface->running || interface->mtu < kLeastMtu) return state;
   state.usable = true;
   state.room = std::min(state.room, interface->mtu - headers_of(link.config.local));
@@ -252,14 +253,14 @@ void LinkSockets::open(Link& link, std::size_t number, const Interfaces::Interfa
   }
   if (error != 0) {
     ++counters_.link_socket_errors;
-    if (error != link.open_error)
-      common::io::log(common::io::LogLevel::warning, "link_failed",
-                      "sync link " + name + ": cannot listen on " + address.to_string() + " port " +
-                          std::to_string(port_) + ": " + std::strerror(error));
-    link.open_error = error;
+    std::string refused =
+        "cannot listen on " + address.to_string() + " port " + std::to_string(port_) + ": " + std::strerror(error);
+    if (refused != link.refused)
+      common::io::log(common::io::LogLevel::warning, "link_failed", "sync link " + name + ": " + refused);
+    link.refused = std::move(refused);
     return;
   }
-  link.open_error = 0;
+  link.refused.clear();
   link.index = interface.index;
   link.interruptions = interface.interruptions;
   link.fd = std::move(fd);

@@ -62,8 +62,8 @@ class LinkSockets {
     bool reported = false;
     LinkChanged report;   ///< the last one
     bool full = false;    ///< waits for the kernel to take more
-    int open_error = 0;   ///< said once
     std::string trouble;  ///< why it cannot be used; said once
+    std::string refused;  ///< why its socket could not be opened; said once
     std::vector<common::Bytes> out;
   };
   struct Inbox;  ///< buffers for one portion

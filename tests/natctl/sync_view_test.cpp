@@ -63,3 +63,16 @@ TEST_CASE("show sync statistics: every counter under what it is about, also thos
   CHECK(nlohmann::json::parse(sync_view(kBody, "statistics", true))["counters"].size() == 8);
   CHECK(sync_view("no json", "statistics", false) == "no json\n");
 }
+
+TEST_CASE("show sync link: a line for each link") {
+  const std::string body =
+      R"({"state":"synced","link":"up","links":[{"interface":"eth1","usable":true,"heard_ms":12.4,"trouble":""},)"
+      R"({"interface":"eth3","usable":true,"heard_ms":null,"trouble":""},)"
+      R"({"interface":"eth4","usable":false,"heard_ms":7000,"trouble":"eth4 is down or has no carrier"}],)"
+      R"("counters":{}})";
+  const std::string text = sync_view(body, "link", false);
+  INFO(text);
+  CHECK(text.find("links\n  eth1: heard 0.012 s ago\n  eth3: nothing heard yet\n"
+                  "  eth4: eth4 is down or has no carrier\n") != std::string::npos);
+  CHECK(nlohmann::json::parse(sync_view(body, "link", true))["links"].size() == 3);
+}

@@ -1,8 +1,17 @@
 """Two sync links on real kernels: one that is added, moved or taken out by a reload, and one that is lost."""
+import os
 import signal
 
+from lib.scenario import binaries
 from lib.sync_pair import Cable, SyncPair, tcp_entries
 from lib.wait import require, wait_until
+
+# Nothing passes, and the carrier stays.
+CUT = """table inet cut {
+  chain in { type filter hook prerouting priority -300; iifname "eth3" drop; }
+  chain out { type filter hook output priority -300; oifname "eth3" drop; }
+}
+"""
 
 
 def second_cable():
@@ -52,3 +61,40 @@ def test_links_by_reload():
         router.namespace.ip(f"addr add {moved.addresses[router.name]} dev eth3")
     reload_both(pair, [moved])
     carries(pair, 2000, "other addresses by reload")
+
+
+def named(router, link):
+    """What the router says of that link as a reason why a failover is not safe now."""
+    return [reason for reason in router.status().get("reasons", []) if reason.endswith(f"sync link {link}")
+            or reason.startswith(f"sync link {link}: ")]
+
+
+def shown(router):
+    options = ["--config", router.config, "--node", router.name, "--run-dir", router.run_dir]
+    return router.namespace.run([os.path.join(binaries(), "natctl"), "show", "sync", "link", *options]).stdout
+
+
+def test_one_of_two_links_lost():
+    """Both routers name the link on which nothing arrives although its interface is up, and why one cannot be used."""
+    pair = SyncPair(cables=[Cable(), second_cable()])
+    pair.plug()
+    first, second = pair.start()
+    pair.wait_synced()
+    for router in (first, second):
+        wait_until(lambda r=router: not r.status()["reasons"], 30, f"{router.name} has no reason")
+    second.namespace.nft(CUT)
+    for router, other in ((first, "R2"), (second, "R1")):
+        wait_until(lambda r=router: named(r, "eth3"), 30, f"{router.name} names the link")
+        text = named(router, "eth3")
+        require(text == [f"{other} is not heard on the sync link eth3"], f"{router.name} says {text}")
+        require(not named(router, "eth1"), f"{router.name} names the other link, too")
+        require("eth3: heard" in shown(router), f"{router.name} shows {shown(router)}")
+    carries(pair, 0, "one of two links")
+    second.namespace.nft("delete table inet cut")
+    for router in (first, second):
+        wait_until(lambda r=router: not r.status()["reasons"], 30, f"{router.name} has no reason any more")
+    first.namespace.ip("link del eth3")
+    for router in (first, second):
+        wait_until(lambda r=router: named(r, "eth3") == ["sync link eth3: there is no interface eth3"], 30,
+                   f"{router.name} says that there is no interface")
+        require("eth3: there is no interface eth3" in shown(router), f"{router.name} shows {shown(router)}")

@@ -55,7 +55,11 @@ struct Router {
   void enter() const { REQUIRE(setns(ns.get(), CLONE_NEWNET) == 0); }
   void follow() {
     enter();
-    for (const LinkChanged& change : sockets->follow(*interfaces)) changes.push_back(change.usable);
+    // Another reason why it cannot be used is reported, too.
+    for (const LinkChanged& change : sockets->follow(*interfaces)) {
+      if (changes.empty() || changes.back() != change.usable) changes.push_back(change.usable);
+      trouble = change.trouble;
+    }
   }
   void send(std::size_t size, std::byte fill) {
     Datagram datagram{.link = 0, .bytes = common::Bytes(size, fill)};
@@ -69,6 +73,7 @@ struct Router {
   std::unique_ptr<io::Interfaces> interfaces;
   std::optional<io::LinkSockets> sockets;
   std::vector<bool> changes;
+  std::string trouble;
   std::vector<Received> received;
   std::function<void()> on_turn;
 };
@@ -178,6 +183,7 @@ void run_pair(const std::string& first, const std::string& second, const std::st
                     }},
                    {[&] { return a.changes == gone; }, [] {}}});
   CHECK(a.changes == gone);
+  CHECK(a.trouble == "eth1 has no address " + first + ": give it one, or check --node and `nodes`");
   const auto own = a.interfaces->addresses();
   CHECK(std::count(own.begin(), own.end(), address(first)) == 0);
   check_received(a, b, address(first), multicast != nullptr);

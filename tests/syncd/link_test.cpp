@@ -32,7 +32,7 @@ struct End {
   Link link;
   End(int index, const std::optional<common::IpAddress>& group, std::vector<std::byte> key, unsigned random)
       : config(with_group(index, group)), nonces(seed(random)), link(config, std::move(key), nonces, counters, Time{}) {
-    link.set_usable(0, true, kMaxDatagram);
+    link.set_usable({.link = 0, .usable = true}, Time{});
   }
   std::uint64_t count(const char* name) const { return counters.named().at(name); }
   common::Bytes greeting(Time now) {
@@ -108,7 +108,7 @@ TEST_CASE("links that come, go or become others when the file is read anew") {
   config.sync->links[1].interface = "eth3";
   a.link.configure(config);
   CHECK(copies(a) == 1);  // nobody has said yet that the new one can be used
-  a.link.set_usable(1, true, kMaxDatagram);
+  a.link.set_usable({.link = 1, .usable = true}, Time{});
   CHECK(copies(a) == 2);
   config.sync->links[0].multicast = kGroup;
   a.link.configure(config);
@@ -116,7 +116,7 @@ TEST_CASE("links that come, go or become others when the file is read anew") {
   config.sync->links.pop_back();
   a.link.configure(config);
   CHECK(copies(a) == 0);
-  a.link.set_usable(0, true, kMaxDatagram);
+  a.link.set_usable({.link = 0, .usable = true}, Time{});
   CHECK(copies(a) == 1);
 }
 
@@ -131,7 +131,7 @@ TEST_CASE("a pair goes on over the links of the file that it has read anew") {
     p.step(i, LinkChanged{1, true});
   }
   p.run(100ms);
-  CHECK(p.counter(1, "datagram_replayed") > 0);
+  CHECK(p.counter(1, "datagram_copied") > 0);
   for (int i : {0, 1}) p.step(i, LinkChanged{0, false});
   for (unsigned n = 0; n < 100; ++n) p.box[0].kernel.put(flow(n), p.now);
   p.run(50ms);

@@ -40,8 +40,8 @@ struct End {
     if (!r) return std::string(to_string(r.error()));
     return {reinterpret_cast<const char*>(r->payload.data()), r->payload.size()};
   }
-  SessionError refused(const common::Bytes& datagram) {
-    const auto r = session.receive(datagram);
+  SessionError refused(const common::Bytes& datagram, std::size_t link = 0) {
+    const auto r = session.receive(datagram, link);
     REQUIRE(!r);
     return r.error();
   }
@@ -192,6 +192,12 @@ TEST_CASE("datagrams: a row for every error") {
          datagram.back() ^= std::byte{1};
          return a.refused(datagram);
        }},
+      {SessionError::copied,
+       [](End& a, End& b) {
+         const auto datagram = b.seal("x");
+         CHECK(a.opened(datagram) == "x");
+         return a.refused(datagram, 1);
+       }},
       {SessionError::replayed,
        [](End& a, End& b) {
          const auto datagram = b.seal("x");
@@ -206,6 +212,20 @@ TEST_CASE("datagrams: a row for every error") {
     shake(a, b);
     CHECK(refused(a, b) == error);
   }
+}
+
+TEST_CASE("what comes over a second link is a copy once, and not when it is old") {
+  End a("R1", "R2", 1, kKey), b("R2", "R1", 2, kKey);
+  shake(a, b);
+  const auto early = b.seal("early");
+  CHECK(a.opened(early) == "early");
+  const auto datagram = b.seal("x");
+  CHECK(a.session.receive(datagram, 1));
+  CHECK(a.refused(datagram, 1) == SessionError::replayed);
+  CHECK(a.refused(datagram, 0) == SessionError::copied);
+  CHECK(a.refused(datagram, 0) == SessionError::replayed);
+  for (int i = 0; i < 3000; ++i) CHECK(a.session.receive(b.seal("later"), 0));
+  CHECK(a.refused(early, 1) == SessionError::replayed);
 }
 
 TEST_CASE("a recorded hello does not disturb the live session, nor one that is being made") {
