@@ -358,6 +358,7 @@ void Shell::answer_status(std::uint64_t client, std::uint64_t id) {
   status.counters["io_notify_crowded_out"] = server_->crowded_out();
   status.counters["io_notify_socket_lost"] = server_->socket_lost();
   if (!kernel_reports_) status.reasons.emplace_back(kNoReports);
+  if (!reload_fault_.empty()) status.reasons.push_back(reload_fault_);
   server_->send(client, common::Reply{.id = id, .ok = true, .error = {}, .body = to_json(status), .more = false});
 }
 
@@ -379,8 +380,12 @@ void Shell::reload() {
   }
   if (!config) {
     log(LogLevel::error, "reload_refused", "the configuration stays as it was");
+    reload_fault_ =
+        "the file was refused when syncd read it anew, and the configuration stays as it was: correct what "
+        "`natctl check` says, and reload syncd";
     return;
   }
+  reload_fault_.clear();
   auto key = changed_key(*config->sync);
   config_ = std::move(*config);
   links_->configure(*config_.sync);
@@ -394,13 +399,15 @@ void Shell::reload() {
 /// Empty: it is the same, or cannot be used.
 std::vector<std::byte> Shell::changed_key(const common::SyncConfig& config) {
   if (config.key_file.empty() != key_.empty()) {
-    log(LogLevel::warning, "security_kept", "`security: none` and a key do not mix: restart syncd on both routers");
+    reload_fault_ = "`security: none` and a key do not mix: restart syncd on both routers";
+    log(LogLevel::warning, "security_kept", reload_fault_);
     return {};
   }
   if (key_.empty()) return {};
   auto read = common::io::read_key_file(config.key_file);
   if (!read) {
-    log(LogLevel::warning, "key_unreadable", read.error().text + "; the sync key stays as it was");
+    reload_fault_ = read.error().text + "; the sync key stays as it was";
+    log(LogLevel::warning, "key_unreadable", reload_fault_);
     return {};
   }
   if (*read == key_) return {};

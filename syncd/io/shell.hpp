@@ -76,6 +76,7 @@ class Shell {
   common::io::DaemonOptions options_;
   common::Config config_;
   std::vector<std::byte> key_;
+  std::string reload_fault_;  ///< what the last reload did not take over, and why; a reason until one does
   Counters counters_;
   std::optional<Engine> engine_;
   std::optional<ConntrackWriter> writer_;

@@ -6,6 +6,7 @@ import signal
 
 from lib.router import DAEMONS
 from lib.siege import Siege
+from lib.wait import wait_until
 
 # What is changed in a good file, and what must be said of it. The place is looked up in the broken file itself.
 BROKEN = (
@@ -119,6 +120,10 @@ def picture(router):
     )
 
 
+def refused(router):
+    return any("refused when syncd read it anew" in reason for reason in router.status()["reasons"])
+
+
 def reload_broken(siege, good):
     before = [picture(router) for router in siege.routers.values()]
     for number, (what, text, line, word) in enumerate(variants(good)):
@@ -149,3 +154,8 @@ def reload_broken(siege, good):
     siege.require(before == after, f"a broken file changed something: {before} became {after}")
     with open(siege.lab.config, "w", encoding="utf-8") as file:
         file.write(good)
+    for router in siege.routers.values():
+        siege.require(refused(router), f"the status of {router.name} does not say that its file was refused")
+        for daemon in DAEMONS:
+            router.daemons[daemon].signal(signal.SIGHUP)
+        wait_until(lambda r=router: not refused(r), 30, f"{router.name} has taken over its file")
