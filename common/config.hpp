@@ -1,6 +1,7 @@
 #pragma once
 // The configuration as a value: one file for both routers, read for one of them. Names of interfaces are
 // already those of this router; durations are nanoseconds; every default stands here as a member initialiser.
+#include <bitset>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -198,6 +199,13 @@ struct SyncFilter {
   bool operator==(const SyncFilter&) const = default;
 };
 
+/// Which bits of a connection's mark, and which of its labels, are replicated; the others are this router's own.
+struct SyncMasks {
+  std::uint32_t mark = UINT32_MAX;
+  std::bitset<128> labels = std::bitset<128>().set();
+  bool operator==(const SyncMasks&) const = default;
+};
+
 struct SyncConfig {
   std::vector<std::string> groups;  ///< names; all groups by default
   std::vector<SyncLink> links;
@@ -205,6 +213,7 @@ struct SyncConfig {
   std::string key_file;  ///< empty: security none
   CommitPolicy commit = CommitPolicy::continuous;
   SyncFilter filter = {};
+  SyncMasks masks = {};
 };
 
 /// A translation of the source (in `nat.source`) or of the destination (in `nat.destination`).

@@ -94,7 +94,8 @@ void read_sync(Section& root, Draft& draft) {
       each.choice<CommitPolicy>(sync.commit,
                                 {{"continuous", CommitPolicy::continuous}, {"on-takeover", CommitPolicy::on_takeover}});
     });
-    section.with("filter", [&](const Reader& each) { read_sync_filter(each, draft, sync.filter); });
+    read_sync_masks(section, sync.masks);
+    section.with("filter", [&](const Reader& each) { read_sync_filter(each, draft, sync.masks, sync.filter); });
     section.finish();
     if (!root.has("vrrp"))
       r.out.error(r.value.at, "sync: needs the section vrrp, whose groups say whose connections to send");

@@ -102,14 +102,39 @@ void read_sync_matches(const Reader& reader, const Draft& draft, std::vector<Syn
   for (const Setting& item : items) into.push_back(read_sync_match(reader.item(item), draft));
 }
 
+/// A filter sees no more of a mark than what is replicated.
+void check_marks(const Reader& reader, const SyncFilter& filter, const SyncMasks& masks) {
+  const auto left_out = [&](const SyncMatch& match) { return match.mark && (match.mark->mask & ~masks.mark) != 0; };
+  if (std::ranges::any_of(filter.include, left_out) || std::ranges::any_of(filter.exclude, left_out))
+    reader.error(fmt::format("asks for bits of the mark that sync.mark_mask ({:#x}) leaves out", masks.mark));
+}
+
 }  // namespace
 
-void read_sync_filter(const Reader& reader, const Draft& draft, SyncFilter& filter) {
+void read_sync_masks(Section& section, SyncMasks& masks) {
+  section.with("mark_mask", [&](const Reader& each) {
+    std::string word;
+    if (!each.text(word)) return;
+    if (const auto mask = parse_word32(word))
+      masks.mark = *mask;
+    else
+      each.error(fmt::format("expected a number of 32 bits, such as 0xff; found {}", quoted(word)));
+  });
+  section.with("labels", [&](const Reader& each) {
+    masks.labels.reset();
+    for (const Setting& item : each.list_or_one())
+      if (int number = 0; each.item(item).integer(number, 0, static_cast<int>(masks.labels.size()) - 1))
+        masks.labels.set(static_cast<std::size_t>(number));
+  });
+}
+
+void read_sync_filter(const Reader& reader, const Draft& draft, const SyncMasks& masks, SyncFilter& filter) {
   Section section(reader.value, reader.name, reader.out);
   section.with("include", [&](const Reader& each) { read_sync_matches(each, draft, filter.include); });
   section.with("exclude", [&](const Reader& each) { read_sync_matches(each, draft, filter.exclude); });
   section.duration("replicate_after", filter.replicate_after, 0s, kLongestDelay);
   section.finish();
+  check_marks(reader, filter, masks);
 }
 
 }  // namespace common

@@ -324,6 +324,13 @@ Json sync_filter_json(const common::SyncFilter& filter) {
           {"replicate_after", common::to_string(filter.replicate_after)}};
 }
 
+Json labels_json(const std::bitset<128>& labels) {
+  Json numbers = Json::array();
+  for (std::size_t n = 0; n < labels.size(); ++n)
+    if (labels.test(n)) numbers.push_back(n);
+  return labels.all() ? Json("all") : numbers;
+}
+
 Json sync_json(const common::SyncConfig& sync) {
   Json links = Json::array();
   for (const auto& link : sync.links) {
@@ -337,6 +344,8 @@ Json sync_json(const common::SyncConfig& sync) {
           {"security", sync.key_file.empty() ? "none" : "key"},
           {"key_file", sync.key_file},
           {"commit", sync.commit == common::CommitPolicy::continuous ? "continuous" : "on-takeover"},
+          {"mark_mask", fmt::format("{:#x}", sync.masks.mark)},
+          {"labels", labels_json(sync.masks.labels)},
           {"filter", sync_filter_json(sync.filter)}};
 }
 

@@ -230,6 +230,13 @@ Verb verb_of(RequestKind kind) {
   return {};
 }
 
+/// What is not replicated stays as it is in an entry that is there.
+void write_masks(MessageWriter& writer, const Flow& flow, const common::SyncMasks& masks) {
+  if (masks.mark != UINT32_MAX) writer.u32(CTA_MARK_MASK, masks.mark);
+  if (!masks.labels.all() && flow.extras && flow.extras->labels)
+    writer.attribute(CTA_LABELS_MASK, labels_of(masks.labels));
+}
+
 }  // namespace
 
 std::string_view to_string(DecodeError error) {
@@ -324,7 +331,8 @@ Tuple untranslated_reply(const Flow& flow) {
   return out;
 }
 
-void encode_request(Bytes& out, RequestKind kind, const Flow& flow, std::uint32_t sequence) {
+void encode_request(Bytes& out, RequestKind kind, const Flow& flow, std::uint32_t sequence,
+                    const common::SyncMasks& masks) {
   const Verb verb = verb_of(kind);
   MessageWriter writer(out, verb.type, verb.flags, family_of(flow), sequence);
   // A delete without a tuple would empty the whole table: each request names one first of all.
@@ -344,12 +352,15 @@ void encode_request(Bytes& out, RequestKind kind, const Flow& flow, std::uint32_
       break;
     case RequestKind::update:
       write_state(writer, flow, flow.extras && flow.extras->master ? status_bits::expected : 0);
+      write_masks(writer, flow, masks);
       break;
     case RequestKind::update_untied:
       write_state(writer, flow, 0);
+      write_masks(writer, flow, masks);
       break;
     case RequestKind::update_but_status:
       write_state(writer, flow, std::nullopt);
+      write_masks(writer, flow, masks);
       break;
     case RequestKind::set_timeout:
       writer.u32(CTA_TIMEOUT, flow.timeout);

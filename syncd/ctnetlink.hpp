@@ -74,7 +74,8 @@ enum class RequestKind : std::uint8_t {
   expect,  ///< one of the flow's expectations, by encode_expectation()
 };
 /// Appends one message for the flow. Only the key counts for remove_by_key and get.
-void encode_request(common::Bytes& out, RequestKind kind, const Flow& flow, std::uint32_t sequence);
+void encode_request(common::Bytes& out, RequestKind kind, const Flow& flow, std::uint32_t sequence,
+                    const common::SyncMasks& masks = {});
 /// Appends a request to expect what the flow announced; nothing but the time is changed where it is expected already.
 void encode_expectation(common::Bytes& out, const Flow& master, const Expectation& expectation, std::uint32_t sequence);
 /// Appends a request for what the flow announced: a dump, answered by messages of kind expectation and done.

@@ -124,6 +124,8 @@ void Engine::State::handle(const Event& event, Time now, Actions& out) {
                  [&](const TableMeasured& e) { peer.measured(e.size); },
                  [&](const Stop&) { out.push_back(Finished{}); },
                  [&](const Reload& e) {
+                   if (config.sync && e.config.sync && config.sync->masks != e.config.sync->masks)
+                     observer.want_dump(now);
                    config = e.config;
                    if (configure()) review_ownership(now);
                    link.configure(config);

@@ -2,6 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <bit>
+#include <utility>
+
 #include "common/traffic.hpp"
 
 namespace syncd {
@@ -76,6 +79,23 @@ std::string to_string(const Extras& extras) {
 }
 
 }  // namespace
+
+Labels labels_of(const std::bitset<128>& numbers) {
+  std::array<std::uint64_t, 2> words{};
+  for (std::size_t n = 0; n < numbers.size(); ++n)
+    if (numbers.test(n)) words[n / 64] |= std::uint64_t{1} << n % 64;
+  return std::bit_cast<Labels>(words);
+}
+
+void leave_out(Flow& flow, const common::SyncMasks& masks) {
+  flow.mark &= masks.mark;
+  if (masks.labels.all() || !flow.extras || !flow.extras->labels) return;
+  Extras extras = *flow.extras;
+  const Labels kept = labels_of(masks.labels);
+  for (std::size_t i = 0; i < kept.size(); ++i) (*extras.labels)[i] &= kept[i];
+  if (*extras.labels == Labels{}) extras.labels.reset();
+  flow.extras = ExtrasRef(std::move(extras));
+}
 
 std::string to_string(const FlowKey& key) {
   std::string out = protocol_name(key.protocol) + " " + direction(key.original, key.protocol);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/address.hpp"
+#include "common/config.hpp"
 
 namespace syncd {
 
@@ -103,7 +104,9 @@ struct Expectation {
 /// NF_CT_EXPECTFN_NAME has no limit of its own in the kernel; these are "nat-follow-master" and shorter.
 inline constexpr std::size_t kMaxFunctionName = 31;
 
+/// As the kernel holds them: label n is bit n % 64 of the host's word n / 64.
 using Labels = std::array<std::byte, 16>;
+Labels labels_of(const std::bitset<128>& numbers);
 /// NF_CT_HELPER_NAME_LEN less its end.
 inline constexpr std::size_t kMaxHelperName = 15;
 
@@ -192,6 +195,9 @@ struct KernelResult {
   std::uint64_t token = 0;
   int code = 0;  ///< errno value; 0 is never reported
 };
+
+/// Clears the bits of the mark and the labels that are not replicated.
+void leave_out(Flow& flow, const common::SyncMasks& masks);
 
 std::string to_string(const FlowKey& key);  ///< "tcp 192.168.100.5:4000 -> 203.0.113.9:80 zone 0"
 std::string to_string(const Flow& flow);    ///< key, reply tuple, state, status: what `sync verify` names a flow by

@@ -18,8 +18,8 @@ constexpr std::size_t kPieceSize = 32768;
 
 }  // namespace
 
-ConntrackDump::ConntrackDump(common::io::Loop& loop, DecodeCounters& counters, Handler handler)
-    : loop_(loop), counters_(counters), handler_(std::move(handler)), buffer_(kPieceSize) {
+ConntrackDump::ConntrackDump(common::io::Loop& loop, Decoder& decoder, Handler handler)
+    : loop_(loop), decoder_(decoder), handler_(std::move(handler)), buffer_(kPieceSize) {
   failure_ = loop_.timer([this] { finish(true); });
 }
 
@@ -73,16 +73,13 @@ bool ConntrackDump::take(const ctnetlink::Message& message) {
   switch (ctnetlink::kind_of(message)) {
     case MessageKind::created:
     case MessageKind::updated:
-      if (const auto flow = ctnetlink::decode_flow(message))
-        flows_.push_back(*flow);
-      else
-        counters_.add(flow.error());
+      if (auto flow = decoder_.flow(message)) flows_.push_back(*std::move(flow));
       break;
     case MessageKind::expectation:
       if (const auto master = ctnetlink::decode_master(message))
         masters_.push_back(*master);
       else
-        counters_.add(master.error());
+        decoder_.add(master.error());
       break;
     case MessageKind::done:
     case MessageKind::error:

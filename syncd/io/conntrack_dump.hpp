@@ -10,7 +10,7 @@
 #include "common/io/loop.hpp"
 #include "common/result.hpp"
 #include "syncd/ctnetlink.hpp"
-#include "syncd/io/decode_counters.hpp"
+#include "syncd/io/decoder.hpp"
 #include "syncd/io/netlink_socket.hpp"
 
 namespace syncd::io {
@@ -26,7 +26,7 @@ class ConntrackDump {
   };
   using Handler = std::function<void(const Piece&)>;
 
-  ConntrackDump(common::io::Loop& loop, DecodeCounters& counters, Handler handler);
+  ConntrackDump(common::io::Loop& loop, Decoder& decoder, Handler handler);
   ~ConntrackDump();
   ConntrackDump(const ConntrackDump&) = delete;
   ConntrackDump& operator=(const ConntrackDump&) = delete;
@@ -44,7 +44,7 @@ class ConntrackDump {
   void close();
 
   common::io::Loop& loop_;
-  DecodeCounters& counters_;
+  Decoder& decoder_;
   Handler handler_;
   std::unique_ptr<common::io::Loop::Timer> failure_;
   std::optional<NetlinkSocket> socket_;  ///< a fresh one for each dump: nothing left over can be taken for the new one

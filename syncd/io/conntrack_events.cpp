@@ -74,7 +74,7 @@ common::Status ConntrackEvents::hear_packets(bool on) const {
   return {};
 }
 
-ConntrackEvents::Read ConntrackEvents::read(DecodeCounters& counters) {
+ConntrackEvents::Read ConntrackEvents::read(Decoder& decoder) {
   Read result;
   changes_.clear();
   for (std::size_t i = 0; i < kPortion && !result.emptied; ++i) {
@@ -89,7 +89,7 @@ ConntrackEvents::Read ConntrackEvents::read(DecodeCounters& counters) {
         read_since_loss_ = 0;
         break;
       case NetlinkSocket::Received::datagram:
-        take(datagram, counters);
+        take(datagram, decoder);
         if (read_since_loss_) ++*read_since_loss_;
         break;
     }
@@ -101,20 +101,17 @@ ConntrackEvents::Read ConntrackEvents::read(DecodeCounters& counters) {
   return result;
 }
 
-void ConntrackEvents::take(common::ByteView datagram, DecodeCounters& counters) {
+void ConntrackEvents::take(common::ByteView datagram, Decoder& decoder) {
   while (const auto message = ctnetlink::next_message(datagram)) {
     if (ctnetlink::kind_of(*message) == MessageKind::expectation) {
       if (const auto master = ctnetlink::decode_master(*message))
         masters_.push_back(*master);
       else
-        counters.add(master.error());
+        decoder.add(master.error());
     }
     const auto kind = change_of(ctnetlink::kind_of(*message));
     if (!kind) continue;
-    if (const auto flow = ctnetlink::decode_flow(*message))
-      changes_.push_back({.kind = *kind, .flow = *flow});
-    else
-      counters.add(flow.error());
+    if (auto flow = decoder.flow(*message)) changes_.push_back({.kind = *kind, .flow = *std::move(flow)});
   }
 }
 

@@ -10,7 +10,7 @@
 
 #include "common/result.hpp"
 #include "syncd/flow.hpp"
-#include "syncd/io/decode_counters.hpp"
+#include "syncd/io/decoder.hpp"
 #include "syncd/io/netlink_socket.hpp"
 
 namespace syncd::io {
@@ -42,7 +42,7 @@ class ConntrackEvents {
     bool lost = false;     ///< reports were dropped since, and nothing that is still to come is older than that
   };
   /// Up to kPortion reports, into changes().
-  Read read(DecodeCounters& counters);
+  Read read(Decoder& decoder);
   const std::vector<FlowChange>& changes() const { return changes_; }
   /// Flows that have announced others since the last call, or whose announced ones have come or will not come any more:
   /// what they expect is to be read. A helper may have shifted their sequence numbers, too, and of that there is no
@@ -52,7 +52,7 @@ class ConntrackEvents {
 
  private:
   explicit ConntrackEvents(NetlinkSocket socket) : socket_(std::move(socket)) {}
-  void take(common::ByteView datagram, DecodeCounters& counters);
+  void take(common::ByteView datagram, Decoder& decoder);
 
   NetlinkSocket socket_;
   common::Bytes buffer_;

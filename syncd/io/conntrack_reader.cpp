@@ -22,7 +22,7 @@ common::Result<ConntrackReader> ConntrackReader::open() {
   return result;
 }
 
-std::vector<FlowChange> ConntrackReader::read(std::span<const FlowKey> keys, DecodeCounters& counters) {
+std::vector<FlowChange> ConntrackReader::read(std::span<const FlowKey> keys, Decoder& decoder) {
   std::vector<FlowChange> found;
   while (!keys.empty()) {
     requests_.clear();
@@ -33,14 +33,14 @@ std::vector<FlowChange> ConntrackReader::read(std::span<const FlowKey> keys, Dec
       flow.key = key;
       ctnetlink::encode_request(requests_, ctnetlink::RequestKind::get, flow, ++sequence_);
     }
-    if (socket_.send(requests_)) receive(found, counters);
+    if (socket_.send(requests_)) receive(found, decoder);
   }
-  std::erase_if(found, [&](FlowChange& change) { return !read_expectations(change.flow, counters); });
+  std::erase_if(found, [&](FlowChange& change) { return !read_expectations(change.flow, decoder); });
   return found;
 }
 
 /// False: the kernel did not say all of it, or has the flow no more. Of a flow without a helper it says nothing at all.
-bool ConntrackReader::read_expectations(Flow& flow, DecodeCounters& counters) {
+bool ConntrackReader::read_expectations(Flow& flow, Decoder& decoder) {
   requests_.clear();
   ctnetlink::encode_expectations_of(requests_, flow.key, ++sequence_);
   if (!socket_.send(requests_)) return false;
@@ -56,7 +56,7 @@ bool ConntrackReader::read_expectations(Flow& flow, DecodeCounters& counters) {
       if (auto announced = ctnetlink::decode_expectation(*message))
         extras.expectations.push_back(std::move(announced->expectation));
       else
-        counters.add(announced.error());
+        decoder.add(announced.error());
     }
   }
   std::ranges::sort(extras.expectations);
@@ -65,15 +65,12 @@ bool ConntrackReader::read_expectations(Flow& flow, DecodeCounters& counters) {
 }
 
 /// What is refused is not there any more.
-void ConntrackReader::receive(std::vector<FlowChange>& out, DecodeCounters& counters) {
+void ConntrackReader::receive(std::vector<FlowChange>& out, Decoder& decoder) {
   common::ByteView datagram;
   while (socket_.receive(buffer_, datagram) == NetlinkSocket::Received::datagram) {
     while (const auto message = ctnetlink::next_message(datagram)) {
       if (ctnetlink::kind_of(*message) != ctnetlink::MessageKind::updated) continue;
-      if (const auto flow = ctnetlink::decode_flow(*message))
-        out.push_back({.kind = ChangeKind::detailed, .flow = *flow});
-      else
-        counters.add(flow.error());
+      if (auto flow = decoder.flow(*message)) out.push_back({.kind = ChangeKind::detailed, .flow = *std::move(flow)});
     }
   }
 }

@@ -7,7 +7,7 @@
 #include "common/bytes.hpp"
 #include "common/result.hpp"
 #include "syncd/flow.hpp"
-#include "syncd/io/decode_counters.hpp"
+#include "syncd/io/decoder.hpp"
 #include "syncd/io/netlink_socket.hpp"
 
 namespace syncd::io {
@@ -19,12 +19,12 @@ class ConntrackReader {
 
   static common::Result<ConntrackReader> open();
   /// The entries of these keys, as far as there are any, as `detailed`.
-  std::vector<FlowChange> read(std::span<const FlowKey> keys, DecodeCounters& counters);
+  std::vector<FlowChange> read(std::span<const FlowKey> keys, Decoder& decoder);
 
  private:
   explicit ConntrackReader(NetlinkSocket socket) : socket_(std::move(socket)) {}
-  void receive(std::vector<FlowChange>& out, DecodeCounters& counters);
-  bool read_expectations(Flow& flow, DecodeCounters& counters);
+  void receive(std::vector<FlowChange>& out, Decoder& decoder);
+  bool read_expectations(Flow& flow, Decoder& decoder);
 
   NetlinkSocket socket_;
   common::Bytes requests_, buffer_;

@@ -85,7 +85,7 @@ void ConntrackWriter::perform(std::span<const KernelWrite> writes, std::vector<R
     if (batch[i].kind == RequestKind::expect)
       ctnetlink::encode_expectation(bytes_, flow, flow.extras->expectations[batch[i].part], sequence);
     else
-      ctnetlink::encode_request(bytes_, batch[i].kind, flow, sequence);
+      ctnetlink::encode_request(bytes_, batch[i].kind, flow, sequence, masks_);
   }
   if (const auto sent = socket_.send(bytes_); !sent) {
     for (Request& request : batch) {

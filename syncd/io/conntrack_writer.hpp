@@ -43,6 +43,8 @@ class ConntrackWriter {
     std::uint64_t untied = 0;        ///< made without its helper or its master: this kernel has it not
     std::uint64_t answers_lost = 0;  ///< batches of which the kernel could not tell what it refused
   };
+  /// What an update leaves as it is.
+  void set_masks(const common::SyncMasks& masks) { masks_ = masks; }
   const Counters& counters() const { return counters_; }
 
  private:
@@ -68,6 +70,7 @@ class ConntrackWriter {
   common::Bytes buffer_;
   std::vector<Request> batch_, next_;
   Counters counters_;
+  common::SyncMasks masks_;
 };
 
 }  // namespace syncd::io

@@ -4,12 +4,12 @@
 #include <map>
 #include <string>
 
-#include "syncd/io/decode_counters.hpp"
+#include "syncd/io/decoder.hpp"
 
 namespace syncd::io {
 
 struct Counters {
-  DecodeCounters decode;               ///< what the kernel said and we did not understand
+  Decoder decode;                      ///< what the kernel said and we did not understand
   std::uint64_t netlink_overruns = 0;  ///< the same of interfaces and addresses: all was read anew
   std::uint64_t dumps_failed = 0;
   std::uint64_t link_socket_errors = 0;  ///< the socket of a sync link could not be opened

@@ -93,7 +93,7 @@ common::Status Shell::start() {
   detail_timer_ = loop_.timer([this] { read_details(); }, common::io::Loop::Priority::normal);
   loop_.on_signals([this] { terminate(); }, [this] { reload(); });
   engine_.emplace(config_, std::move(*secrets), common::io::now());
-  links_->configure(*config_.sync);
+  follow_config();
   connect();
   begin();
   return {};
@@ -280,6 +280,12 @@ void Shell::read_details() {
   turn();
 }
 
+void Shell::follow_config() {
+  links_->configure(*config_.sync);
+  counters_.decode.set_masks(config_.sync->masks);
+  writer_->set_masks(config_.sync->masks);
+}
+
 void Shell::follow_interfaces() {
   for (const LinkChanged& change : links_->follow(*interfaces_)) feed(change);
   auto addresses = interfaces_->addresses();
@@ -388,7 +394,7 @@ void Shell::reload() {
   reload_fault_.clear();
   auto key = changed_key(*config->sync);
   config_ = std::move(*config);
-  links_->configure(*config_.sync);
+  follow_config();
   // In one step: a link that only stands elsewhere in the list now has not been down.
   feed(Reload{config_, std::move(key), links_->follow(*interfaces_)});
   follow_interfaces();

@@ -59,6 +59,7 @@ class Shell {
   Portion read_events();
   void read_soon(const std::vector<FlowKey>& masters);
   void read_details();
+  void follow_config();
   void follow_interfaces();
   bool move_datagrams();
   bool move_writes();

@@ -105,3 +105,32 @@ TEST_CASE("mistakes in the filter") {
        {"f:10:82: error: sync.filter.replicate_after: 61min is out of range; it may be 0s to 60min"}},
   });
 }
+
+TEST_CASE("masks of marks and labels") {
+  const auto masks_of = [](const std::string& line) {
+    const std::string text = kHead + kGroup + "sync: { links: [{ interface: eth1 }], security: none" + line + " }\n";
+    const LoadedConfig loaded = parse_config(text, "f", "R1");
+    REQUIRE(loaded.config.has_value());
+    return loaded.config->sync->masks;
+  };
+  CHECK(masks_of("") == SyncMasks{});
+  CHECK(masks_of(", mark_mask: 0xff00").mark == 0xff00);
+  CHECK(masks_of(", mark_mask: 0").mark == 0);
+  CHECK(masks_of(", labels: [0, 127]").labels.count() == 2);
+  CHECK(masks_of(", labels: 5").labels.test(5));
+  CHECK(masks_of(", labels: []").labels.none());
+  CHECK(masks_of(", mark_mask: 0xf0, filter: { exclude: [ { mark: 0x10/0x30 } ] }").mark == 0xf0);
+}
+
+TEST_CASE("mistakes in the masks") {
+  const auto with = [](const std::string& line) {
+    return kHead + kGroup + "sync: { links: [{ interface: eth1 }], security: none, " + line + " }\n";
+  };
+  check_all({
+      {with("mark_mask: 0x1ffffffff"),
+       {"f:10:66: error: sync.mark_mask: expected a number of 32 bits, such as 0xff; found '0x1ffffffff'"}},
+      {with("labels: [3, 128]"), {"f:10:67: error: sync.labels: expected a number from 0 to 127, found '128'"}},
+      {with("mark_mask: 0xff, filter: { include: [ { mark: 7 } ] }"),
+       {"f:10:80: error: sync.filter: asks for bits of the mark that sync.mark_mask (0xff) leaves out"}},
+  });
+}

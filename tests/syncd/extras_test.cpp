@@ -144,3 +144,21 @@ TEST_CASE("a connection that is closed does not begin its last two minutes anew 
   CHECK(left(closed) >= 60s);
   CHECK(left(live) > 431000s);
 }
+
+TEST_CASE("labels that are not replicated are left out, and what is left of nothing is nothing") {
+  common::SyncMasks masks{.mark = 0xf0, .labels = {}};
+  masks.labels.set(2).set(127);
+  Flow f = flow(1);
+  f.mark = 0x35;
+  syncd::Labels labels{};
+  labels[0] = std::byte{6}, labels[15] = std::byte{0x80};
+  f.extras = syncd::Extras{.labels = labels, .helper = "ftp"};
+  leave_out(f, masks);
+  CHECK(f.mark == 0x30);
+  labels[0] = std::byte{4};
+  CHECK(f.extras->labels == labels);
+  CHECK(f.extras->helper == "ftp");
+  f.extras = syncd::Extras{.labels = syncd::Labels{std::byte{1}}};
+  leave_out(f, masks);
+  CHECK_FALSE(f.extras);
+}

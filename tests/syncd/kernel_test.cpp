@@ -53,7 +53,7 @@ Flow icmp_flow(std::uint16_t id, std::uint16_t translated) {
 }
 
 struct Bench {
-  io::DecodeCounters decode_counters;
+  io::Decoder decoder;
   io::ConntrackWriter writer = *io::ConntrackWriter::open();
 
   std::vector<KernelResult> write(const std::vector<KernelWrite>& writes) {
@@ -68,7 +68,7 @@ struct Bench {
     std::map<FlowKey, Flow> result;
     bool failed = false;
     common::io::Loop loop;
-    io::ConntrackDump dump(loop, decode_counters, [&](const io::ConntrackDump::Piece& piece) {
+    io::ConntrackDump dump(loop, decoder, [&](const io::ConntrackDump::Piece& piece) {
       for (const Flow& flow : piece.flows) result[flow.key] = flow;
       failed = failed || piece.failed;
       if (piece.last) loop.stop();
@@ -161,6 +161,22 @@ TEST_CASE("IPv6 entries are written and read alike", "[kernel]") {
   auto table = bench.table();
   check_same(table[flow.key], flow);
   check_same(table[ping.key], ping);
+}
+
+TEST_CASE("bits of the mark that are not replicated stay as they are, and are not seen", "[kernel]") {
+  if (!test::enter_namespace()) return;
+  Bench bench;
+  Flow flow = tcp_flow(1000, 40000);
+  REQUIRE(bench.write(Op::create, flow).empty());
+  flow.mark = 0x1234;
+  REQUIRE(bench.write(Op::update, flow).empty());
+  const common::SyncMasks masks{.mark = 0xff, .labels = {}};
+  bench.writer.set_masks(masks);
+  flow.mark = 0x56;
+  CHECK(bench.write(Op::create_or_update, flow).empty());
+  CHECK(bench.table()[flow.key].mark == 0x1256);
+  bench.decoder.set_masks(masks);
+  CHECK(bench.table()[flow.key].mark == 0x56);
 }
 
 TEST_CASE("create refuses what exists; create_or_update looks at what it is", "[kernel]") {
@@ -296,7 +312,7 @@ TEST_CASE("events tell what others did, in order, and not what our own writer di
   REQUIRE(other(Op::update, flow));
   REQUIRE(bench.write(Op::update, flow).empty());
   REQUIRE(other(Op::remove, flow));
-  const auto read = events.read(bench.decode_counters);
+  const auto read = events.read(bench.decoder);
   CHECK(read.emptied);
   CHECK_FALSE(read.lost);
   const auto& changes = events.changes();
@@ -322,7 +338,7 @@ TEST_CASE("lost events are reported once, after those that were kept: they are o
   CHECK(bench.write(writes).empty());
   std::size_t read = 0;
   for (;;) {
-    const auto portion = events.read(bench.decode_counters);
+    const auto portion = events.read(bench.decoder);
     CHECK(events.changes().size() <= io::ConntrackEvents::kPortion);
     read += events.changes().size();
     CHECK(portion.lost == portion.emptied);
@@ -331,7 +347,7 @@ TEST_CASE("lost events are reported once, after those that were kept: they are o
   CHECK(events.overruns() == 1);
   CHECK(read >= static_cast<std::size_t>(io::ConntrackEvents::kBacklog));
   CHECK(read < writes.size());
-  const auto afterwards = events.read(bench.decode_counters);
+  const auto afterwards = events.read(bench.decoder);
   CHECK(afterwards.emptied);
   CHECK_FALSE(afterwards.lost);
 }

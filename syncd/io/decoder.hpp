@@ -1,0 +1,36 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "common/config.hpp"
+#include "syncd/ctnetlink.hpp"
+
+namespace syncd::io {
+
+/// What the kernel says of connections, less what is not replicated; and how often it said something that this program
+/// does not understand, by reason.
+class Decoder {
+ public:
+  /// Anything but an error is masked: no part of this program sees what the peer is not to have.
+  std::optional<Flow> flow(const ctnetlink::Message& message) {
+    auto flow = ctnetlink::decode_flow(message);
+    if (!flow) {
+      add(flow.error());
+      return std::nullopt;
+    }
+    leave_out(*flow, masks_);
+    return *std::move(flow);
+  }
+  void set_masks(const common::SyncMasks& masks) { masks_ = masks; }
+
+  void add(ctnetlink::DecodeError error) { ++counts_[static_cast<std::size_t>(error)]; }
+  std::uint64_t of(ctnetlink::DecodeError error) const { return counts_[static_cast<std::size_t>(error)]; }
+
+ private:
+  common::SyncMasks masks_;
+  std::array<std::uint64_t, static_cast<std::size_t>(ctnetlink::DecodeError::count)> counts_{};
+};
+
+}  // namespace syncd::io
