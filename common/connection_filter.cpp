@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "common/settings.hpp"
 #include "common/traffic.hpp"
 
 namespace common {
@@ -37,7 +38,7 @@ Result<ConnectionFilter> ConnectionFilter::parse(const std::vector<std::string>&
     } else if (const auto network = Prefix::parse(word)) {
       filter.networks_.push_back(*network);
     } else {
-      return fail(fmt::format("\"{}\" is no protocol, address, prefix, port, \"own\" or \"peer\"", word));
+      return fail(fmt::format("\"{}\" is no protocol, address, prefix, port, \"own\" or \"peer\"", printable(word)));
     }
   }
   return filter;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/overload.hpp"
+#include "common/settings.hpp"
 #include "natctl/agent_state.hpp"
 #include "natctl/agent_status.hpp"
 
@@ -158,7 +159,8 @@ void Agent::State::request(const RequestReceived& event, Time now, Actions& out)
     retry_at.reset();
     waiting.push_back({event.client, request.id});
   } else {
-    refuse("unknown request \"" + request.verb + "\"; the agent knows status, nat.apply and nat.clear");
+    refuse("unknown request \"" + common::printable(request.verb) +
+           "\"; the agent knows status, nat.apply and nat.clear");
   }
 }
 

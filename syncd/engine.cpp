@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/overload.hpp"
+#include "common/settings.hpp"
 #include "syncd/engine_state.hpp"
 
 namespace syncd {
@@ -233,7 +234,7 @@ void Engine::State::on_request(const RequestReceived& event, Time now, Actions& 
     return start_commit(event.client, request.id, out);
   } else {
     reply.ok = false;
-    reply.error = "syncd does not know the request \"" + request.verb + "\"";
+    reply.error = "syncd does not know the request \"" + common::printable(request.verb) + "\"";
   }
   out.push_back(SendReply{event.client, std::move(reply)});
 }

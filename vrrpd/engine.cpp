@@ -6,6 +6,7 @@
 #include <map>
 
 #include "common/overload.hpp"
+#include "common/settings.hpp"
 #include "vrrpd/advert.hpp"
 #include "vrrpd/group.hpp"
 #include "vrrpd/participants.hpp"
@@ -225,7 +226,7 @@ void Engine::State::on_request(ClientId client, const common::Request& request, 
     ctx.out.push_back(SendMessage{client, common::Reply{.id = request.id, .ok = false, .error = error}});
   };
   if (request.verb != "switchover" && request.verb != "release")
-    return no(fmt::format("vrrpd does not know the request '{}'", request.verb));
+    return no(fmt::format("vrrpd does not know the request {}", common::quoted(request.verb)));
   if (!participants.may_command(client)) return no("not permitted: run it as root or as the user of vrrpd");
   bool force = false;
   std::string name;
@@ -240,7 +241,7 @@ void Engine::State::on_request(ClientId client, const common::Request& request, 
   for (const Entry& entry : groups) known += (known.empty() ? "" : ", ") + entry.group.name();
   if (name.empty()) return no(fmt::format("name one of the groups: {}", known));
   Group* group = find(name);
-  if (group == nullptr) return no(fmt::format("there is no group '{}'; there are: {}", name, known));
+  if (group == nullptr) return no(fmt::format("there is no group {}; there are: {}", common::quoted(name), known));
   if (request.verb == "release")
     group->release(ticket, ctx);
   else
