@@ -19,6 +19,8 @@ class Siege:
         self.routers = self.lab.routers
         self.network = self.lab.network
         self.lab.start_load(plan)
+        # The last connection began a moment ago, and what is done next may be the end of who was to hear of it.
+        wait_until(lambda: self.first.natctl("sync", "verify", check=False).returncode == 0, 30, "R2 knows all of R1")
         self.problems = []
 
     def require(self, condition, text):
