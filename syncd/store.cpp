@@ -144,22 +144,21 @@ void Store::set_in_kernel(Entry& e, bool in_kernel) {
   g.in_kernel += in_kernel ? 1 : std::uint64_t(-1);
 }
 
-void Store::set_refused(Entry& e, bool refused) {
-  if (e.is(entry::refused) == refused) return;
-  if (refused)
-    e.set(entry::refused);
+void Store::set_counted(Entry& e, std::uint16_t flag, std::uint64_t Group::* count, bool on) {
+  if (e.is(flag) == on) return;
+  if (on)
+    e.set(flag);
   else
-    e.clear(entry::refused);
-  group_of(e).refused += refused ? 1 : std::uint64_t(-1);
+    e.clear(flag);
+  group_of(e).*count += on ? 1 : std::uint64_t(-1);
+}
+
+void Store::set_refused(Entry& e, bool refused) {
+  set_counted(e, entry::refused, &Group::refused, refused);
 }
 
 void Store::set_unshared(Entry& e, bool unshared) {
-  if (e.is(entry::unshared) == unshared) return;
-  if (unshared)
-    e.set(entry::unshared);
-  else
-    e.clear(entry::unshared);
-  group_of(e).unshared += unshared ? 1 : std::uint64_t(-1);
+  set_counted(e, entry::unshared, &Group::unshared, unshared);
 }
 
 /// What the peer is not to have, it does not lack, and no digest counts.

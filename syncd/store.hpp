@@ -62,6 +62,7 @@ class Store {
 
  private:
   void note_expecting(Slot slot, const Record& record);
+  void set_counted(Entry& e, std::uint16_t flag, std::uint64_t Group::* count, bool on);
   void count_in(Slot slot, common::ByteView key, common::ByteView state);
   void count_out(Slot slot);
   SlotList& list(Queue queue) {

@@ -4,13 +4,10 @@
 #include <map>
 #include <string>
 
-#include "syncd/io/decoder.hpp"
-
 namespace syncd::io {
 
 struct Counters {
-  Decoder decode;                      ///< what the kernel said and we did not understand
-  std::uint64_t netlink_overruns = 0;  ///< the same of interfaces and addresses: all was read anew
+  std::uint64_t netlink_overruns = 0;  ///< of interfaces and addresses: all was read anew
   std::uint64_t dumps_failed = 0;
   std::uint64_t link_socket_errors = 0;  ///< the socket of a sync link could not be opened
   std::uint64_t link_send_errors = 0;    ///< the kernel refused a datagram (no route, refused, ...)
@@ -21,10 +18,6 @@ struct Counters {
 
   /// Under the names that status shows.
   void add_to(std::map<std::string, std::uint64_t>& out) const {
-    for (std::size_t i = 0; i < static_cast<std::size_t>(ctnetlink::DecodeError::count); ++i) {
-      const auto error = static_cast<ctnetlink::DecodeError>(i);
-      out["io_ctnetlink_" + std::string(to_string(error))] = decode.of(error);
-    }
     out["io_netlink_overruns"] = netlink_overruns;
     out["io_dumps_failed"] = dumps_failed;
     out["io_link_socket_errors"] = link_socket_errors;

@@ -1,7 +1,9 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "common/config.hpp"
@@ -26,7 +28,11 @@ class Decoder {
   void set_masks(const common::SyncMasks& masks) { masks_ = masks; }
 
   void add(ctnetlink::DecodeError error) { ++counts_[static_cast<std::size_t>(error)]; }
-  std::uint64_t of(ctnetlink::DecodeError error) const { return counts_[static_cast<std::size_t>(error)]; }
+  /// Under the names that status shows.
+  void add_to(std::map<std::string, std::uint64_t>& out) const {
+    for (std::size_t i = 0; i < counts_.size(); ++i)
+      out["io_ctnetlink_" + std::string(to_string(static_cast<ctnetlink::DecodeError>(i)))] = counts_[i];
+  }
 
  private:
   common::SyncMasks masks_;

@@ -126,7 +126,7 @@ common::Status Shell::open_kernel() {
   auto reader = ConntrackReader::open();
   if (!reader) return std::unexpected(reader.error());
   reader_.emplace(std::move(*reader));
-  dump_.emplace(loop_, counters_.decode, [this](const ConntrackDump::Piece& piece) {
+  dump_.emplace(loop_, decoder_, [this](const ConntrackDump::Piece& piece) {
     if (piece.failed) ++counters_.dumps_failed;
     feed(FlowsDumped{piece.dump, piece.flows, piece.last, piece.failed, piece.masters});
     turn();
@@ -240,7 +240,7 @@ void Shell::serve_reports() {
 Shell::Portion Shell::read_events() {
   // Requests made while this portion is delivered begin after it.
   const std::size_t waiting = syncs_.size();
-  const auto read = events_->read(counters_.decode);
+  const auto read = events_->read(decoder_);
   const std::size_t count = events_->changes().size();
   if (count != 0) feed(FlowsChanged{events_->changes()});
   read_soon(events_->take_masters());
@@ -275,14 +275,14 @@ void Shell::read_details() {
     masters.resize(kDetailsAtOnce);
     detail_timer_->set(common::io::now() + kDetailsAfter);
   }
-  const auto found = reader_->read(masters, counters_.decode);
+  const auto found = reader_->read(masters, decoder_);
   if (!found.empty()) feed(FlowsChanged{found});
   turn();
 }
 
 void Shell::follow_config() {
   links_->configure(*config_.sync);
-  counters_.decode.set_masks(config_.sync->masks);
+  decoder_.set_masks(config_.sync->masks);
   writer_->set_masks(config_.sync->masks);
 }
 
@@ -350,6 +350,7 @@ void Shell::answer(std::uint64_t client, const common::Request& request) {
 void Shell::answer_status(std::uint64_t client, std::uint64_t id) {
   Status status = engine_->status(common::io::now());
   counters_.add_to(status.counters);
+  decoder_.add_to(status.counters);
   status.counters["io_event_overruns"] = events_->overruns();
   const ConntrackWriter::Counters& writer = writer_->counters();
   status.counters["io_kernel_written"] = writer.written;

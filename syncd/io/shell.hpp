@@ -18,6 +18,7 @@
 #include "syncd/io/conntrack_reader.hpp"
 #include "syncd/io/conntrack_writer.hpp"
 #include "syncd/io/counters.hpp"
+#include "syncd/io/decoder.hpp"
 #include "syncd/io/gathering.hpp"
 #include "syncd/io/interfaces.hpp"
 #include "syncd/io/link_sockets.hpp"
@@ -79,6 +80,7 @@ class Shell {
   std::vector<std::byte> key_;
   std::string reload_fault_;  ///< what the last reload did not take over, and why; a reason until one does
   Counters counters_;
+  Decoder decoder_;
   std::optional<Engine> engine_;
   std::optional<ConntrackWriter> writer_;
   std::optional<ConntrackEvents> events_;

@@ -119,8 +119,8 @@ def report(name, ok, seconds, reason, said):
 
 
 def run_all(tests, logs):
-    """How many passed, and the names of those that did not. A test that fails while the machine itself stood still, or
-    that could not do what it is about, has measured the machine: it is shown, and run again."""
+    """How many passed, and of those that did not the names and reasons. A test that fails while the machine itself stood
+    still, or that could not do what it is about, has measured the machine: it is shown, and run again."""
     passed, failed = 0, []
     machine = Standstill()
     try:
@@ -135,7 +135,7 @@ def run_all(tests, logs):
                 why = reason if void else f"no process ran for {still * 1000:.0f} ms on a processor"
                 print(f"again  {name}: {why}", flush=True)
             passed += ok
-            failed += [] if ok else [name]
+            failed += [] if ok else [f"{name}: {reason}"]
     finally:
         machine.end()
     return passed, failed
@@ -164,6 +164,8 @@ def main():
         return 2
     logs = arguments.logs or tempfile.mkdtemp(prefix="steadynat-netns-")
     passed, failed = run_all(tests, logs)
+    for line in failed:  # once more: hundreds of lines may lie between
+        print(f"FAILED  {line}")
     if failed or arguments.logs:
         print(f"logs: {logs}")
     else:
