@@ -122,7 +122,7 @@ void Engine::State::handle(const Event& event, Time now, Actions& out) {
                  },
                  [&](const RequestReceived& e) { on_request(e, now, out); },
                  [&](const PapersCollected& e) { papers.collected(e.text); },
-                 [&](const TableMeasured& e) { peer.measured(e.size); },
+                 [&](const TableMeasured& e) { on_measured(e.size, now, out); },
                  [&](const Stop&) { out.push_back(Finished{}); },
                  [&](const Reload& e) {
                    if (config.sync && e.config.sync && config.sync->masks != e.config.sync->masks)
@@ -271,6 +271,24 @@ bool Engine::State::on_committed(std::uint64_t request, Actions& out) {
   out.push_back(SendReply{it->client, {.id = it->id, .ok = true, .error = {}, .body = std::move(body)}});
   commits.erase(it);
   return true;
+}
+
+/// What found no room is in our kernel, or the peer has it.
+void Engine::State::on_measured(const TableSize& size, Time now, Actions& out) {
+  peer.measured(size);
+  switch (room.measured(size)) {
+    case Room::News::none:
+      return;
+    case Room::News::full:
+      return out.push_back(Log{Log::Level::error, "table_full", room.reason()});
+    case Room::News::again:
+      break;
+  }
+  out.push_back(Log{Log::Level::info, "table_has_room", "there is room for all connections again; they are read anew"});
+  observer.want_dump(now);
+  for (Group& group : store.groups)
+    if (group.role != Role::master) receiver.stop_following(group);
+  peer.tell_now(now);
 }
 
 /// Everything anew, both ways and from the kernel.

@@ -13,6 +13,7 @@
 #include "syncd/receiver.hpp"
 #include "syncd/retention.hpp"
 #include "syncd/roles.hpp"
+#include "syncd/room.hpp"
 #include "syncd/selection.hpp"
 #include "syncd/sender.hpp"
 #include "syncd/verify.hpp"
@@ -29,6 +30,7 @@ struct Engine::State {
       : config(std::move(c)),
         nonces(secrets.random),
         store(nonces.next_u64()),
+        room(store),
         sender(store),
         selection(store, sender),
         commit(store, config.sync ? config.sync->commit : common::CommitPolicy::continuous),
@@ -67,15 +69,18 @@ struct Engine::State {
   bool compose_control(Time now);
   bool compose_data(Time now);
   void resync(Time now);
+  void on_measured(const TableSize& size, Time now, Actions& out);
   void start_commit(std::uint64_t client, std::uint64_t id, Actions& out);
   bool on_committed(std::uint64_t request, Actions& out);
   std::optional<Time> deadline() const;
+  bool describe(const Group& g, bool up, Status& s) const;
   Status status(Time now) const;
   Names names() const { return {config.node, config.peer, link.protocol()}; }
 
   common::Config config;
   NonceSource nonces;
   Store store;
+  Room room;
   Ownership ownership;
   Sender sender;
   Selection selection;

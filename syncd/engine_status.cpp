@@ -40,6 +40,31 @@ void name_lost_links(Status& s) {
 
 }  // namespace
 
+/// What there is of a group, and why that is not all. True: it is.
+bool Engine::State::describe(const Group& g, bool up, Status& s) const {
+  const bool master = g.role == Role::master;
+  (master ? s.local_flows : s.peer_flows) += g.flows - g.withheld;
+  s.withheld_flows += g.withheld;
+  if (!master) s.committed_flows += g.in_kernel;
+  if (!master && g.refused > 0)
+    s.reasons.push_back(fmt::format("{}: the kernel refuses {} of {}'s connections, which a failover would break: {}",
+                                    g.name, g.refused, config.peer, refusal_text(commit.last_failure())));
+  if (audit.stays_different(g))
+    s.reasons.push_back(
+        fmt::format("{}: connections of {} differ here although they were fetched again: "
+                    "`natctl sync verify` names them",
+                    g.name, config.peer));
+  if (g.role == Role::unknown) {
+    s.reasons.push_back(g.name + ": vrrpd has not said who is master");
+    return false;
+  }
+  if (master ? g.stream.all_sent : holds_everything(g)) return true;
+  if (up && master) s.reasons.push_back(fmt::format("{}: {} does not have all connections yet", g.name, config.peer));
+  if (up && !master)
+    s.reasons.push_back(fmt::format("{}: not all connections of {} are here yet", g.name, config.peer));
+  return false;
+}
+
 Status Engine::State::status(Time now) const {
   Status s;
   s.peer = config.peer;
@@ -48,6 +73,7 @@ Status Engine::State::status(Time now) const {
   s.lag_ms = common::milliseconds(sender.lag(now));
   s.backlog = sender.backlog();
   s.memory_bytes = store.table.memory();
+  s.flow_limit = store.table.limit();
   s.config_differs = peer.config_differs();
   s.table = peer.table();
   s.counters = store.counters.named();
@@ -67,31 +93,9 @@ Status Engine::State::status(Time now) const {
   if (link.changing_key())
     s.reasons.push_back("the sync key was changed here, and " + config.peer +
                         " has not shown the new one: copy the key file there and reload its syncd");
-  for (const Group& g : store.groups) {
-    if (!g.replicated) continue;
-    const bool master = g.role == Role::master;
-    (master ? s.local_flows : s.peer_flows) += g.flows - g.withheld;
-    s.withheld_flows += g.withheld;
-    if (!master) s.committed_flows += g.in_kernel;
-    if (!master && g.refused > 0)
-      s.reasons.push_back(fmt::format("{}: the kernel refuses {} of {}'s connections, which a failover would break: {}",
-                                      g.name, g.refused, config.peer, refusal_text(commit.last_failure())));
-    if (audit.stays_different(g))
-      s.reasons.push_back(
-          fmt::format("{}: connections of {} differ here although they were fetched again: "
-                      "`natctl sync verify` names them",
-                      g.name, config.peer));
-    if (g.role == Role::unknown) {
-      whole = false;
-      s.reasons.push_back(g.name + ": vrrpd has not said who is master");
-    } else if (master && !g.stream.all_sent) {
-      whole = false;
-      if (up) s.reasons.push_back(fmt::format("{}: {} does not have all connections yet", g.name, config.peer));
-    } else if (!master && !holds_everything(g)) {
-      whole = false;
-      if (up) s.reasons.push_back(fmt::format("{}: not all connections of {} are here yet", g.name, config.peer));
-    }
-  }
+  for (const Group& g : store.groups)
+    if (g.replicated && !describe(g, up, s)) whole = false;
+  if (auto full = room.reason(); !full.empty()) s.reasons.push_back(std::move(full));
   if (!observer.in_step())
     s.reasons.push_back("the kernel's events and its table are being compared: some changes may not be known yet");
   if (s.config_differs) s.reasons.push_back("the configuration differs from that of " + config.peer);

@@ -56,6 +56,7 @@ std::string to_json(const Status& status) {
                   {"committed_flows", status.committed_flows},
                   {"withheld_flows", status.withheld_flows},
                   {"memory_bytes", status.memory_bytes},
+                  {"flow_limit", status.flow_limit},
                   {"config_differs", status.config_differs},
                   {"table", table_json(status.table)},
                   {"peer_table", table_json(status.peer_table)},

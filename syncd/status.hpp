@@ -36,6 +36,7 @@ struct Status {
   std::uint64_t committed_flows = 0;  ///< of the external cache, in the kernel
   std::uint64_t withheld_flows = 0;   ///< known here, and the peer is not to have them
   std::uint64_t memory_bytes = 0;
+  std::uint64_t flow_limit = 0;  ///< so many there is room for
   bool config_differs = false;
   std::optional<TableSize> table, peer_table;    ///< of connections; none: not known
   std::vector<common::GroupReport> peer_groups;  ///< as the peer said last; none while the link is down

@@ -145,7 +145,7 @@ Slot Table::take_slot() {
 }
 
 Slot Table::insert(ByteView bytes, std::uint32_t h) {
-  if (!make_room(h)) return kNoSlot;
+  if (size_ >= limit_ || !make_room(h)) return kNoSlot;
   const Slot slot = take_slot();
   if (slot == kNoSlot) return kNoSlot;
   Entry& e = (*this)[slot];

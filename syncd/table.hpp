@@ -7,6 +7,7 @@
 // in two, which takes microseconds, instead of a rehash of everything. It holds the hashes beside the numbers of the
 // entries, because at a million flows each entry that is looked at is a cache miss and a TLB miss: a third of a
 // microsecond. Flows are chosen by strangers, so the hash is seeded.
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -21,8 +22,9 @@ namespace syncd {
 using Slot = std::uint32_t;
 inline constexpr Slot kNoSlot = 0xffffffffu;
 
-/// More than the largest nf_conntrack_max in the field (2 million), and a bound on memory: 430 MB.
-inline constexpr std::size_t kMaxFlows = 4u << 20;
+/// Eight times the largest nf_conntrack_max in the field (2 million), and a bound on memory: 1.6 GB with IPv4. Tables
+/// follow the kernel's (room.hpp) within it.
+inline constexpr std::size_t kMaxFlows = 16u << 20;
 
 /// Bits of Entry::flags.
 namespace entry {
@@ -136,6 +138,9 @@ class Table {
   }
 
   std::size_t size() const { return size_; }
+  /// So many flows are taken in, at most kMaxFlows. Those that are here stay.
+  void set_limit(std::size_t limit) { limit_ = std::min(limit, kMaxFlows); }
+  std::size_t limit() const { return limit_; }
   /// One past the highest slot ever used: the end for a walk over everything.
   Slot end() const { return end_; }
   std::size_t memory() const;
@@ -146,7 +151,7 @@ class Table {
   /// Beyond this a page is split: a search in it looks at 8 cells on average, which are one or two cache lines.
   static constexpr std::size_t kFullPage = kCells * 3 / 4;
   /// Twice what kMaxFlows needs: only hashes that are no hashes can reach it.
-  static constexpr unsigned kMaxDepth = 12;
+  static constexpr unsigned kMaxDepth = 14;
   struct Cell {
     std::uint32_t hash = 0;
     Slot slot = kNoSlot;
@@ -189,7 +194,7 @@ class Table {
   std::uint64_t seed_;
   std::vector<std::unique_ptr<Entry[]>> chunks_;
   Slot end_ = 0, free_ = kNoSlot;
-  std::size_t size_ = 0;
+  std::size_t size_ = 0, limit_ = kMaxFlows;
   std::vector<std::unique_ptr<Page>> pages_;
   std::vector<std::uint16_t> directory_;  ///< page of each value of the first `depth_` bits
   unsigned depth_ = 0;

@@ -34,8 +34,8 @@ inline constexpr common::Duration kVerifyPatience = std::chrono::seconds(10);
 inline constexpr std::size_t kVerifyNamed = 100;
 /// Bytes of records in one part: with a question and a full acknowledgement it fits the smallest datagram.
 inline constexpr std::size_t kVerifyPart = 1080;
-/// Of one side: four million flows. What is beyond is not compared.
-inline constexpr std::size_t kVerifyParts = 135000;
+/// Of one side: kMaxFlows and some with long records. What is beyond is not compared.
+inline constexpr std::size_t kVerifyParts = 600000;
 /// Parts that are worked on in one step: about 9000 flows, a few milliseconds.
 inline constexpr std::size_t kVerifySlice = 200;
 
