@@ -158,6 +158,8 @@ Verdict verify_result(const std::string& body) {
     if (name == "differ") continue;
     if (value.is_array()) {
       for (const Json& flow : value) out += fmt::format("  {}\n", shown(flow));
+      if (const double named = static_cast<double>(value.size()); named < differ)
+        out += fmt::format("  and {:.0f} more, which are not named\n", differ - named);
     } else {
       out += fmt::format("  {}: {}\n", name, shown(value));
     }

@@ -41,7 +41,7 @@ struct Engine::State {
         peer(store, config, now),
         offers(store, sender, peer),
         roles({store, sender, selection, receiver, commit, observer, peer}),
-        verify(store, ownership, selection, config),
+        verify(store, ownership, selection, receiver, config),
         audit({store, sender, receiver, commit, peer}),
         inquiries(store),
         papers(config) {

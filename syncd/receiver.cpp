@@ -404,6 +404,10 @@ std::array<std::uint64_t, kBucketsAtOnce> Receiver::kept_out(std::size_t group, 
   return sums;
 }
 
+void Receiver::for_kept_out(const std::function<void(ByteView)>& each) const {
+  for (const auto& [key, flow] : kept_out_) each(std::as_bytes(std::span(key)));
+}
+
 void Receiver::forget_kept_out(std::size_t group, const BucketSet& buckets, std::uint64_t before) {
   for (auto it = kept_out_.begin(); it != kept_out_.end();) {
     const KeptOut& flow = it->second;

@@ -12,6 +12,7 @@
 
 #include <array>
 #include <bitset>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -66,6 +67,8 @@ class Receiver {
 
   /// What flows that were not taken in, rightly, would add to the digests of buckets from `first` on.
   std::array<std::uint64_t, kBucketsAtOnce> kept_out(std::size_t group, std::size_t first) const;
+  /// The keys of those that were not taken in, as far as account is kept of them.
+  void for_kept_out(const std::function<void(common::ByteView)>& each) const;
   /// All of them are accounted for there.
   bool counts(std::size_t group, std::size_t bucket) const;
   /// Other addresses are ours now: those that need no longer be kept out are taken in when the peer sends them again.

@@ -33,13 +33,12 @@ ByteView state_of(const Record& record) {
   return record.view().subspan(record.key_end, static_cast<std::size_t>(record.state_end - record.key_end));
 }
 
-/// Calls `each` with every record of a part. Parts of the peer are checked here.
+/// Calls `each` with every record of a part. Parts of the peer are checked here, and only in those are some gone.
 template <typename Each>
 void for_records(ByteView part, Counters& counters, Each each) {
   while (!part.empty()) {
     const auto layout = inspect(part);
     if (!layout) return counters.add(layout.error());
-    if (layout->gone) return;
     each(part.first(layout->size), *layout);
     part = part.subspan(layout->size);
   }
@@ -174,6 +173,17 @@ void Verify::take_table() {
   }
 }
 
+/// For the peer, who has sent them.
+void Verify::name_kept_out() {
+  bool first = true;
+  receiver_.for_kept_out([&](ByteView key) {
+    if (std::exchange(first, false) && dumping_.size() < kVerifyParts) dumping_.emplace_back();
+    Bytes gone(key.begin(), key.end());
+    gone.front() |= kGone;
+    append(dumping_, gone);
+  });
+}
+
 void Verify::on_dumped(std::span<const Flow> flows, bool last, bool failed) {
   if (!dump_running_) return;
   for (const Flow& flow : flows) take(flow);
@@ -185,11 +195,12 @@ void Verify::on_dumped(std::span<const Flow> flows, bool last, bool failed) {
     return;
   }
   take_table();
-  if (dumping_.empty()) dumping_.emplace_back();  // "nothing" is an answer too
   if (dump_for_own_ && run_) {
     run_->own = dumping_;
     run_->have_own = true;
   }
+  name_kept_out();
+  if (dumping_.empty()) dumping_.emplace_back();  // "nothing" is an answer too
   if (dump_for_snapshot_) snapshot_ = std::move(dumping_);
   dumping_ = {};
 }
@@ -275,10 +286,19 @@ void Verify::index_part(Bytes& part) {
   });
 }
 
+/// The peer keeps it out.
+void Verify::set_aside(ByteView key) {
+  std::string text(text_of(key));
+  text.front() = static_cast<char>(std::byte(text.front()) & ~kGone);
+  if (const auto it = run_->index.find(text); it != run_->index.end()) it.value().matched = true;
+}
+
 void Verify::match_part(const Bytes& part) {
   for_records(part, store_.counters, [this](ByteView record, const RecordLayout& l) {
-    ++run_->compared;
+    if (l.gone) return set_aside(record.first(l.key_end));
     const auto it = run_->index.find(text_of(record.first(l.key_end)));
+    if (it == run_->index.end() && ownership_.stays_here(decode(record))) return;
+    ++run_->compared;
     if (it == run_->index.end()) return note(record, "only on " + config_.peer + ": " + to_string(decode(record)));
     it.value().matched = true;
     const ByteView state = record.subspan(l.key_end, l.state_end - l.key_end);

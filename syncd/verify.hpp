@@ -3,6 +3,11 @@
 // dump to records; the asking side fetches the other's records over the link, part by part, and compares. Traffic goes
 // on meanwhile, so what differs is looked at again, up to kVerifyRounds times, and only what differs each time is
 // named. With on-takeover the standby's kernel is empty by intent: its table stands in.
+//
+// Flows with an address of the standby itself, which is a host behind the master like any other, are sent by the
+// master, who cannot know, and rightly not taken in by the standby: they are no differences. A standby that asks knows
+// them by its addresses; one that is asked appends their keys, marked as gone, in parts of their own: a peer of an
+// older release passes over those.
 #include <tsl/robin_map.h>
 
 #include <map>
@@ -18,6 +23,7 @@
 #include "syncd/engine.hpp"
 #include "syncd/frame.hpp"
 #include "syncd/ownership.hpp"
+#include "syncd/receiver.hpp"
 #include "syncd/selection.hpp"
 #include "syncd/store.hpp"
 
@@ -44,8 +50,9 @@ inline constexpr int kVerifyTellRepair = 3;
 
 class Verify {
  public:
-  Verify(Store& store, const Ownership& ownership, const Selection& selection, const common::Config& config)
-      : store_(store), ownership_(ownership), selection_(selection), config_(config) {}
+  Verify(Store& store, const Ownership& ownership, const Selection& selection, const Receiver& receiver,
+         const common::Config& config)
+      : store_(store), ownership_(ownership), selection_(selection), receiver_(receiver), config_(config) {}
 
   /// An operator asks. The reply comes later, or at once when it cannot be. `run` is a number never used before.
   void start(std::uint64_t client, std::uint64_t id, std::uint64_t run, bool link_up, common::Time now, Actions& out);
@@ -99,11 +106,13 @@ class Verify {
   void begin_round(common::Time now);
   void take(const Flow& flow);
   void take_table();
+  void name_kept_out();
   static void append(Parts& parts, common::ByteView record);
   bool from_kernel(std::size_t group) const;
   void work(common::Time now, Actions& out);
   void index_part(common::Bytes& part);
   void match_part(const common::Bytes& part);
+  void set_aside(common::ByteView key);
   void leftover_part(const common::Bytes& part);
   void note(common::ByteView record, std::string text);
   void end_round(common::Time now, Actions& out);
@@ -112,6 +121,7 @@ class Verify {
   Store& store_;
   const Ownership& ownership_;
   const Selection& selection_;
+  const Receiver& receiver_;
   const common::Config& config_;
   bool own_wanted_ = false, snapshot_wanted_ = false;
   bool dump_running_ = false, dump_for_own_ = false, dump_for_snapshot_ = false;

@@ -309,6 +309,8 @@ TEST_CASE("the result of a comparison decides the exit code") {
   const Verdict bad = verify_result(R"({"differ":1,"flows":["tcp a -> b: only here"]})");
   CHECK(bad.exit_code == 1);
   CHECK(bad.text == "1 differ\n  tcp a -> b: only here\n");
+  CHECK(verify_result(R"({"differ":12,"compared":20,"flows":["a","b"]})").text ==
+        "12 differ\n  compared: 20\n  a\n  b\n  and 10 more, which are not named\n");
 }
 
 TEST_CASE("events are listed with their timeline") {

@@ -337,6 +337,47 @@ TEST_CASE("sync verify: equal, different, while traffic runs, without a peer") {
   CHECK(!p.box[who].replies.at(2).ok);
 }
 
+TEST_CASE("sync verify names none of the routers' own connections, whoever is asked, and all others") {
+  const auto policy = GENERATE(CommitPolicy::continuous, CommitPolicy::on_takeover);
+  const int who = GENERATE(0, 1);
+  Pair p(policy);
+  p.start_both();
+  const auto from = [](unsigned n, const char* source) {
+    Flow f = flow(n);
+    f.key.original.source = ip(source);
+    return f;
+  };
+  constexpr unsigned kOwn = 100;  // more than fit into one part
+  for (unsigned n = 0; n < 10; ++n) p.box[0].kernel.put(flow(1000 + n), p.now);
+  for (unsigned n = 0; n < kOwn; ++n) {
+    p.box[0].kernel.put(from(n, "192.168.100.3"), p.now);  // of R2, through R1
+    p.box[1].kernel.put(from(n, "192.168.100.3"), p.now);  // as it knows them itself
+    p.box[0].kernel.put(from(n, "10.10.0.102"), p.now);    // of R1 alone
+  }
+  Flow link = from(1, "10.10.10.2"), vrrp = from(2, "10.10.0.102");
+  link.key.original.destination = ip("10.10.10.3");
+  vrrp.key.protocol = 112;
+  vrrp.has_tcp = false;
+  vrrp.key.original.destination = ip("224.0.0.18");
+  for (Flow* f : {&link, &vrrp}) {
+    f->reply = inverted(f->key);
+    for (Box& box : p.box) box.kernel.put(*f, p.now);
+  }
+  p.run(100ms);
+  CHECK(p.counter(1, "own_address_flows") == kOwn);
+  const auto ask = [&]() -> std::string {
+    p.box[who].replies.clear();
+    p.step(who, RequestReceived{1, {.id = 5, .verb = "sync.verify", .arguments = {}}});
+    p.run(3s);
+    return p.box[who].replies.empty() ? "" : p.box[who].replies.back().body;
+  };
+  CHECK(ask() == R"({"differ":0,"compared":10,"flows":[]})");
+  if (policy == CommitPolicy::on_takeover) return;
+  p.box[1].kernel.own_events = false;
+  p.box[1].kernel.remove(flow(1001).key, true);  // behind everybody's back
+  CHECK(ask().starts_with(R"({"differ":1,"compared":10,"flows":["only on R1: tcp 192.168.100.10:11001)"));
+}
+
 namespace {
 
 /// Two groups, each router master of one: MAIN-GW of 192.168.100.0/24 on R1, SECOND of 192.168.200.0/24 on R2.
