@@ -31,8 +31,8 @@ std::uint32_t full_timeout(common::ByteView record) {
   return layout ? timeout_of(record, *layout) : 0;
 }
 
-/// No slot has this one.
-constexpr std::uint64_t kExpectationToken = UINT64_MAX;
+/// No slot has these.
+constexpr std::uint64_t kExpectationToken = UINT64_MAX, kRemovalToken = UINT64_MAX - 1;
 
 std::uint64_t token_of(Slot slot, const Entry& e) {
   return std::uint64_t{e.hash} << 32 | slot;
@@ -88,9 +88,11 @@ void Commit::note_end(Slot slot, Time now) {
   if (is_closed(record)) store_[slot].lease_until = later(seconds_of(now), full_timeout(record));
 }
 
-void Commit::adopted(Slot slot, Time now) {
-  if (store_.group_of(store_[slot]).role != Role::master) return stored(slot, Difference::state, now);
+void Commit::adopted(Slot slot, Difference difference, Time now) {
+  Entry& e = store_[slot];
+  if (store_.group_of(e).role != Role::master) return stored(slot, difference, now);
   note_end(slot, now);
+  if (e.is(entry::in_kernel)) e.set(difference == Difference::binding ? entry::rebind : entry::behind);
   store_.queue_write(slot);
 }
 
@@ -222,9 +224,22 @@ void Commit::write_master_of(Slot slot, Time now, std::vector<KernelWrite>& out)
   out.push_back(std::move(w));
 }
 
+/// An ordinary replacement would also remove another flow of ours that has the same translation.
+void Commit::make_way(Slot slot, std::vector<KernelWrite>& out) {
+  Entry& e = store_[slot];
+  KernelWrite w{.op = KernelWrite::Op::remove, .flow = {}, .token = kRemovalToken};
+  w.flow.key = decode_key(store_.table.record(slot));
+  w.flow.reply = inverted(w.flow.key);
+  store_.set_in_kernel(e, false);
+  e.clear(entry::rebind);
+  ++store_.counters[Counter::kernel_writes];
+  out.push_back(std::move(w));
+}
+
 void Commit::write(Slot slot, Time now, std::vector<KernelWrite>& out) {
   Entry& e = store_[slot];
   if (!e.is(entry::gone | entry::in_kernel)) write_master_of(slot, now, out);
+  if (e.is(entry::adopted) && e.is(entry::rebind) && store_.group_of(e).role == Role::master) make_way(slot, out);
   KernelWrite w;
   w.token = token_of(slot, e);
   if (e.is(entry::gone)) {
@@ -305,6 +320,7 @@ void Commit::refused(const KernelResult& result) {
     ++store_.counters[Counter::expectations_refused];
     return;
   }
+  if (result.token == kRemovalToken && result.code == ENOENT) return;  // it has run out by itself
   ++store_.counters[Counter::kernel_refusals];
   const Slot slot = static_cast<Slot>(result.token & 0xffffffffu);
   if (slot >= store_.table.end()) return;
@@ -324,6 +340,7 @@ void Commit::refused(const KernelResult& result) {
   // It may not displace a flow of ours: what passes here is alive, what the peer only remembers may not be.
   if (e.is(entry::adopted) && group.role == Role::master) {
     ++store_.counters[Counter::adoptions_refused];
+    note_clash(slot);
     store_.end(slot);
     return store_.enqueue(slot, Queue::endings);
   }
@@ -394,6 +411,17 @@ std::optional<Commit::Refusals> Commit::take_refusals(Time now) {
   if (!refusals_ || (tell_refusals_at_ && now < *tell_refusals_at_)) return std::nullopt;
   tell_refusals_at_ = now + kTellRefusals;
   return std::exchange(refusals_, std::nullopt);
+}
+
+void Commit::note_clash(Slot slot) {
+  if (!clashes_) clashes_ = {.first = decode_key(store_.table.record(slot)), .count = 0};
+  ++clashes_->count;
+}
+
+std::optional<Commit::Clashes> Commit::take_clashes(Time now) {
+  if (!clashes_ || (tell_clashes_at_ && now < *tell_clashes_at_)) return std::nullopt;
+  tell_clashes_at_ = now + kTellRefusals;
+  return std::exchange(clashes_, std::nullopt);
 }
 
 common::Deadline Commit::deadline() const {

@@ -37,7 +37,7 @@ inline constexpr common::Duration kLeaseStep = std::chrono::milliseconds(100);
 /// Timeouts set after a takeover, per second: a million take a minute, well within the lease.
 inline constexpr std::size_t kSettlePerSecond = 20000;
 inline constexpr common::Duration kSettleStep = std::chrono::milliseconds(50);
-/// A kernel that has no room refuses thousands in a row, and one line says so.
+/// A kernel that has no room refuses thousands in a row, and one line says so; clashes come in numbers, too.
 inline constexpr common::Duration kTellRefusals = std::chrono::seconds(60);
 /// The first seconds after a takeover belong to the traffic.
 inline constexpr common::Duration kSettleAfter = std::chrono::seconds(1);
@@ -50,8 +50,8 @@ class Commit {
   enum class Difference : std::uint8_t { none, state, binding };
   /// A record of the peer stands in the table, different from what stood there before.
   void stored(Slot slot, Difference difference, common::Time now);
-  /// A flow of the peer's remainder stands in the table: new to us, whatever our role is.
-  void adopted(Slot slot, common::Time now);
+  /// A flow of the peer's remainder stands in the table: new to us, or other than we knew it, whatever our role is.
+  void adopted(Slot slot, Difference difference, common::Time now);
   /// The flow is over: out of the kernel with it, where it is there. The caller releases the entry.
   void ended(Slot slot);
   /// Our kernel says that an entry is gone which nobody told it to remove, while we are backup.
@@ -84,6 +84,13 @@ class Commit {
     std::uint64_t count = 0;
   };
   std::optional<Refusals> take_refusals(common::Time now);
+  /// This flow, or one with the same addresses and ports, was translated by both routers while they were apart.
+  void note_clash(Slot slot);
+  struct Clashes {
+    FlowKey first;
+    std::uint64_t count = 0;
+  };
+  std::optional<Clashes> take_clashes(common::Time now);
 
  private:
   struct Walk {
@@ -93,6 +100,7 @@ class Commit {
   bool writes_at_once(const Group& group) const;
   bool lacks(Slot slot, common::Time now) const;
   void write(Slot slot, common::Time now, std::vector<KernelWrite>& out);
+  void make_way(Slot slot, std::vector<KernelWrite>& out);
   void write_master_of(Slot slot, common::Time now, std::vector<KernelWrite>& out);
   void fill(Slot slot, common::Time now, KernelWrite& out);
   void note_end(Slot slot, common::Time now);
@@ -117,7 +125,8 @@ class Commit {
   std::uint64_t failures_ = 0;
   int last_failure_ = 0;
   std::optional<Refusals> refusals_;
-  common::Deadline tell_refusals_at_;
+  std::optional<Clashes> clashes_;
+  common::Deadline tell_refusals_at_, tell_clashes_at_;
 };
 
 }  // namespace syncd

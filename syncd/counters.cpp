@@ -49,6 +49,8 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Counter::count)>
     "remainders_received",
     "adopted",
     "adoptions_refused",
+    "translations_kept",
+    "translations_taken",
     "legacies_sent",
     "remainders_sent",
     "swept",

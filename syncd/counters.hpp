@@ -57,6 +57,8 @@ enum class Counter : std::uint8_t {
   remainders_received,  ///< times that the peer offered what only it may know
   adopted,              ///< flows that we knew from nowhere else
   adoptions_refused,    ///< of these, for which our kernel had no room beside flows of ours
+  translations_kept,    ///< flows that both had translated, each in its own way, and that go on as they did here
+  translations_taken,   ///< of these, as they did there
   legacies_sent,        ///< times that we were not master, and the peer had nothing
   remainders_sent,
   swept,  ///< entries that the peer's bulk did not have

@@ -22,6 +22,14 @@ Log told(const Commit::Refusals& refusals) {
       fmt::format("the kernel does not take {}{}: {}", to_string(refusals.first), others, refusal_text(refusals.code))};
 }
 
+Log told(const Commit::Clashes& clashes) {
+  const std::string others = clashes.count > 1 ? fmt::format(" and {} others", clashes.count - 1) : "";
+  return {Log::Level::warning, "translated_twice",
+          fmt::format("both routers were master, and both gave a translation to {}{}: what was answered goes on, else "
+                      "what is here",
+                      to_string(clashes.first), others)};
+}
+
 }  // namespace
 
 Engine::Engine(common::Config config, Secrets secrets, Time now)
@@ -395,6 +403,7 @@ void Engine::State::advance(Time now, Actions& out) {
   peer.expire(now);
   commit.tick(now);
   if (const auto refusals = commit.take_refusals(now)) out.push_back(told(*refusals));
+  if (const auto clashes = commit.take_clashes(now)) out.push_back(told(*clashes));
   if (observer.sweeping()) observer.sweep(now);
   if (auto keys = observer.take_unread(); !keys.empty()) out.push_back(ReadFlows{std::move(keys)});
   // Not before our own kernel has been read once: what the sweep is to find may not be in the table yet.

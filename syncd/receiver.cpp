@@ -243,16 +243,39 @@ void Receiver::apply(Group& group, ByteView records, std::uint64_t sequence, Tim
   }
 }
 
-/// A flow that only the peer knew, and that ours has no place for if it is known here: as it stands, or as one that has
-/// ended. That it ends there later, its kernel no longer says to anybody: here it then runs out.
+/// A flow that only the peer knew. One that is known here stays as it is, or as one that has ended, unless the peer
+/// knows it better. That it ends there later, its kernel no longer says to anybody: here it then runs out.
 void Receiver::adopt(std::size_t group, const Record& record, Time now) {
   const std::uint32_t hash = store_.table.hash(record.key());
-  if (store_.table.find(record.key(), hash) != kNoSlot || ownership_.stays_here(decode(record.view()))) return;
+  if (ownership_.stays_here(decode(record.view()))) return;
+  const Slot known = store_.table.find(record.key(), hash);
+  if (known != kNoSlot) return compare_proofs(known, group, record, now);
   const Slot slot = store_.add(record, hash, group);
   if (slot == kNoSlot) return;
   store_[slot].set(entry::adopted);
   ++store_.counters[Counter::adopted];
-  commit_.adopted(slot, now);
+  commit_.adopted(slot, Commit::Difference::state, now);
+  sender_.changed(slot, now);
+}
+
+/// The first packet of a connection may pass one of two masters, and all others the other one, after hosts have learned
+/// of it. The entry that no answer came to would then be in the way of the connection for as long as it lasts.
+void Receiver::compare_proofs(Slot slot, std::size_t group, const Record& record, Time now) {
+  Entry& e = store_[slot];
+  if (e.group != group || e.is(entry::gone)) return;
+  const ByteView ours = store_.table.record(slot);
+  const auto our_layout = inspect(ours), layout = inspect(record.view());
+  if (!our_layout || !layout) return;
+  const bool same = same_binding(ours, *our_layout, record.view(), *layout);
+  const bool taken = proof_of(record.view()) > proof_of(ours);
+  if (!same) {
+    ++store_.counters[taken ? Counter::translations_taken : Counter::translations_kept];
+    commit_.note_clash(slot);
+  }
+  if (!taken) return;
+  e.set(entry::adopted);
+  store_.set_record(slot, record);
+  commit_.adopted(slot, same ? Commit::Difference::state : Commit::Difference::binding, now);
   sender_.changed(slot, now);
 }
 

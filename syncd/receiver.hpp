@@ -7,7 +7,7 @@
 // what it did not name in this epoch is swept: from the table, and from our kernel.
 //
 // A remainder is the other way round: the peer has lost, or left, the mastership, and offers what we may never have
-// heard of. What we know already stays as we know it; the rest becomes ours.
+// heard of. That becomes ours. What we know already stays as we know it, unless its translation there is better proven.
 #include <tsl/robin_map.h>
 
 #include <array>
@@ -85,6 +85,7 @@ class Receiver {
   void note_not_understood(std::uint64_t sequence);
   void apply(Group& group, common::ByteView records, std::uint64_t sequence, common::Time now, bool adopting);
   void adopt(std::size_t group, const Record& record, common::Time now);
+  void compare_proofs(Slot slot, std::size_t group, const Record& record, common::Time now);
   void apply_live(std::size_t group, const Record& record, std::uint64_t sequence, common::Time now);
   void apply_gone(std::size_t group, const Record& record, std::uint64_t sequence);
   bool admit(Slot slot, std::size_t group, std::uint64_t sequence);

@@ -23,7 +23,7 @@ constexpr unsigned kReplyFields = 0x0f, kReplyExtras = 0x10;
 /// Bits of the status byte, from bit 0 on.
 constexpr std::array<std::uint32_t, 5> kStatusBits = {
     status_bits::seen_reply, status_bits::assured, status_bits::src_nat, status_bits::dst_nat, status_bits::seq_adjust};
-constexpr unsigned kStatusNat = 0x0c;
+constexpr unsigned kStatusSeenReply = 0x01, kStatusAssured = 0x02, kStatusNat = 0x0c;
 
 unsigned protocol_code(std::uint8_t protocol, bool v6) {
   if (protocol == kTcp) return 1;
@@ -428,6 +428,14 @@ bool is_closed(ByteView record) {
   if (!layout || !layout->has_tcp) return false;
   const std::uint8_t state = tcp_of(record, *layout).state;
   return state == kTimeWait || state == kClose;
+}
+
+Proof proof_of(ByteView record) {
+  const auto layout = inspect(record);
+  if (!layout || layout->gone || is_closed(record)) return Proof::nothing;
+  const unsigned status = byte_at(record, layout->key_end);
+  if ((status & kStatusSeenReply) == 0) return Proof::nothing;
+  return layout->has_tcp && (status & kStatusAssured) != 0 ? Proof::handshake : Proof::answer;
 }
 
 std::uint32_t timeout_of(ByteView record, const RecordLayout& layout) {

@@ -113,6 +113,11 @@ bool same_binding(common::ByteView a, const RecordLayout& la, common::ByteView b
 /// A TCP connection of which nothing comes any more: TIME_WAIT or CLOSE. (Others may be renewed by packets of which the
 /// kernel reports nothing.)
 bool is_closed(common::ByteView record);
+/// Of two translations of one connection, made by routers that did not hear of each other, the better proven goes on.
+/// nothing: no answer came, or it is over; answer: one came; handshake: of TCP, all of it passed, which it does nowhere
+/// else then. (Of other protocols an answer says that the other end knows this translation by now, and no more does.)
+enum class Proof : std::uint8_t { nothing, answer, handshake };
+Proof proof_of(common::ByteView record);
 std::uint32_t timeout_of(common::ByteView record, const RecordLayout& layout);
 TcpState tcp_of(common::ByteView record, const RecordLayout& layout);
 

@@ -102,6 +102,91 @@ TEST_CASE("what is adopted displaces nothing: neither the same flow nor another 
   CHECK_FALSE(has(p, 1, 201));
   CHECK(p.counter(1, "adoptions_refused") == 1);
   CHECK(p.counter(1, "adopted") == 2);
+  CHECK(p.counter(1, "translations_kept") == 1);
+  CHECK(p.same_kernels());
+}
+
+namespace {
+
+/// The first packet of a connection, translated to this port.
+Flow unanswered(unsigned n, std::uint8_t protocol, std::uint16_t port) {
+  Flow f = flow(n, protocol, 1);
+  f.status = status_bits::src_nat;
+  f.reply.destination_port = port;
+  return f;
+}
+
+std::uint16_t port_of(const Pair& p, int i, unsigned n, std::uint8_t protocol = 6) {
+  const auto it = p.box[i].kernel.entries.find(flow(n, protocol).key);
+  return it == p.box[i].kernel.entries.end() ? std::uint16_t{0} : it->second.flow.reply.destination_port;
+}
+
+}  // namespace
+
+TEST_CASE("of two translations of one connection the one that was answered goes on") {
+  const auto policy = GENERATE(CommitPolicy::continuous, CommitPolicy::on_takeover);
+  Pair p(policy);
+  split(p);
+  // Their first packets had passed R2 before hosts learned of R1.
+  p.box[1].kernel.put(unanswered(200, 6, 65001), p.now);
+  p.box[1].kernel.put(unanswered(201, 17, 65002), p.now);
+  p.box[1].kernel.put(unanswered(202, 6, 65003), p.now);
+  p.run(1ms);
+  put(p, 0, 200, 201);
+  p.box[0].kernel.put(flow(201, 17), p.now);
+  // What another connection has at R2 stays that one's.
+  Flow occupied = flow(202);
+  occupied.reply = flow(300).reply;
+  p.box[0].kernel.put(occupied, p.now);
+  put(p, 1, 300, 301);
+  // And the other way round: here R1 is the one that saw only the beginning.
+  p.box[0].kernel.put(unanswered(203, 6, 65004), p.now);
+  put(p, 1, 203, 204);
+  meet(p);
+  p.notify(0, common::Drain{"MAIN-GW", {1, "R1"}, 100});
+  while (p.box[0].messages<common::Drained>().empty()) p.run(1ms);
+  CHECK(p.box[0].messages<common::Drained>()[0].confirmed);
+  p.run(2ms);
+  CHECK(port_of(p, 1, 200) == flow(200).reply.destination_port);
+  CHECK(port_of(p, 1, 201, 17) == flow(201).reply.destination_port);
+  CHECK(port_of(p, 1, 202) == 0);
+  CHECK(port_of(p, 1, 203) == flow(203).reply.destination_port);
+  CHECK(has(p, 1, 300));
+  CHECK(p.counter(1, "translations_taken") == 3);
+  CHECK(p.counter(1, "translations_kept") == 1);
+  CHECK(p.counter(1, "adoptions_refused") == 1);
+  CHECK(std::ranges::any_of(p.box[1].logs, [](const std::string& line) {
+    return line.starts_with("translated_twice: both routers were master, and both gave a translation to ");
+  }));
+  p.entered(0, State::backup, {2, "R2"});
+  p.run(1s);
+  if (policy == CommitPolicy::continuous) CHECK(p.same_kernels());
+}
+
+TEST_CASE("a translation that was answered here stays, whatever the peer says of the connection") {
+  Pair p;
+  split(p);
+  for (const unsigned n : {200u, 201u}) {
+    Flow theirs = flow(n, 17);
+    p.box[0].kernel.put(theirs, p.now);
+    theirs.reply.destination_port = static_cast<std::uint16_t>(65000 + n - 200);
+    theirs.status = status_bits::src_nat | status_bits::seen_reply;  // the newer one: the other end answers to it
+    p.box[1].kernel.put(theirs, p.now);
+  }
+  // A handshake that came to its end is another matter than an answer to its first packet.
+  Flow begun = flow(202, 6, 2);
+  begun.status = status_bits::src_nat | status_bits::seen_reply;
+  begun.reply.destination_port = 65002;
+  p.box[1].kernel.put(begun, p.now);
+  put(p, 0, 202, 203);
+  meet(p);
+  p.entered(0, State::backup, {2, "R2"});
+  p.run(1s);
+  CHECK(port_of(p, 1, 200, 17) == 65000);
+  CHECK(port_of(p, 1, 201, 17) == 65001);
+  CHECK(port_of(p, 1, 202) == flow(202).reply.destination_port);
+  CHECK(p.counter(1, "translations_kept") == 2);
+  CHECK(p.counter(1, "translations_taken") == 1);
   CHECK(p.same_kernels());
 }
 
