@@ -28,12 +28,21 @@ std::vector<std::uint8_t> protocol_of(const std::string& word) {
 
 Result<ConnectionFilter> ConnectionFilter::parse(const std::vector<std::string>& words) {
   ConnectionFilter filter;
+  std::string protocol, owner;
   for (const std::string& word : words) {
     if (const auto port = port_of(word)) {
       filter.ports_.push_back(*port);
     } else if (word == "own" || word == "peer") {
+      if (!owner.empty() && owner != word)
+        return fail(R"("own" and "peer": a connection has one owner: name one, or none for those of both routers)");
+      owner = word;
       filter.own_ = word == "own";
     } else if (const auto protocols = protocol_of(word); !protocols.empty()) {
+      if (!protocol.empty() && protocol != word)
+        return fail(
+            fmt::format("\"{}\" and \"{}\": a connection has one protocol: name one (\"tcp_udp\" is both of those)",
+                        protocol, word));
+      protocol = word;
       filter.protocols_ = protocols;
     } else if (const auto network = Prefix::parse(word)) {
       filter.networks_.push_back(*network);

@@ -102,6 +102,8 @@ std::string sync_details(const std::string& body) {
   std::string links;
   for (const Json& link : array_of(json, "links")) links += link_line(link);
   const Json counters = field(json, "counters");
+  if (const Json& lag = field(json, "lag_ms"); lag.is_number())
+    json["lag_ms"] = fmt::format("{:.1f}", lag.get<double>());
   json.erase("links");
   json.erase("counters");
   return field_lines(json, "") + (links.empty() ? "" : "links\n" + links) + counter_lines(counters, "");

@@ -47,6 +47,7 @@ class Examination {
   void interfaces();
   void rules();
   void files();
+  void links();
   void loose();
   void peer();
   void peer_sysctl(std::string_view name, const std::string& why);
@@ -188,6 +189,13 @@ void Examination::files() {
             fmt::format("chmod 755 {}, or correct the file", path));
 }
 
+/// The pair works on, and the loss is seen at the next one.
+void Examination::links() {
+  for (const auto& [interface, why] : facts_.lost_links)
+    warning(fmt::format("the sync link {} is lost: {}", interface, why),
+            fmt::format("look at the cable, and at ip link show {} on both routers", interface));
+}
+
 /// The guards of the table do the same for what NAT rules cover.
 void Examination::loose() {
   if (config_.sync && !config_.nat)
@@ -245,6 +253,7 @@ std::vector<Finding> Examination::run() {
   interfaces();
   rules();
   files();
+  links();
   loose();
   peer();
   std::ranges::stable_sort(found_, {}, &Finding::weight);
@@ -252,6 +261,19 @@ std::vector<Finding> Examination::run() {
 }
 
 }  // namespace
+
+std::map<std::string, std::string> lost_links(const std::string& status) {
+  const Json json = parse_json(status);
+  std::map<std::string, std::string> lost;
+  for (const Json& link : array_of(json, "links")) {
+    const std::string trouble = text_of(link, "trouble");
+    if (!trouble.empty())
+      lost[text_of(link, "interface")] = trouble;
+    else if (flag_of(link, "quiet"))
+      lost[text_of(link, "interface")] = text_of(json, "peer") + " is not heard over it";
+  }
+  return lost;
+}
 
 std::vector<std::string> wanted_sysctls(const Config& config) {
   std::vector<std::string> names{"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding",

@@ -28,6 +28,7 @@ struct Facts {
   std::optional<std::uint64_t> conntrack_count, conntrack_max, conntrack_buckets;
   std::optional<std::vector<std::string>> helpers;  ///< of conntrack; none: the kernel does not tell
   std::optional<PeerPapers> peer;                   ///< what the other router shows
+  std::map<std::string, std::string> lost_links;    ///< of sync, by interface: why
   std::string peer_fault;                           ///< why it shows nothing; empty: it does, or was not asked
   std::int64_t clocks_apart_ms = 0;                 ///< at least so far is its clock ahead of ours, or behind (below 0)
 };
@@ -39,6 +40,8 @@ struct Finding {
   bool operator==(const Finding&) const = default;
 };
 
+/// Out of what syncd says of itself.
+std::map<std::string, std::string> lost_links(const std::string& status);
 /// The names of the sysctls that examine() wants to see.
 std::vector<std::string> wanted_sysctls(const common::Config& config);
 std::vector<Finding> examine(const common::Config& config, const Facts& facts);

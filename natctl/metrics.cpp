@@ -166,11 +166,20 @@ void add_vrrpd(Exposition& out, const Json& vrrpd, const Json& agent) {
   add_counters(out, field(vrrpd, "counters"), {}, "vrrp", {});
 }
 
+/// One of several that is lost leaves everything else as it was.
+void add_links(Exposition& out, const Json& syncd) {
+  for (const Json& link : array_of(syncd, "links"))
+    out.gauge("sync_link_up", "1: the other router is heard over this link.",
+              text_of(syncd, "link") == "up" && flag_of(link, "usable") && !flag_of(link, "quiet") ? 1 : 0,
+              {{"interface", text_of(link, "interface")}});
+}
+
 void add_syncd(Exposition& out, const Json& syncd) {
   if (syncd.is_null()) return;
   const std::string state = text_of(syncd, "state");
   constexpr double kMilli = 1000;
   out.gauge("sync_connected", "1: the link to the other router is up.", text_of(syncd, "link") == "up" ? 1 : 0);
+  add_links(out, syncd);
   out.gauge("sync_state", "0 disconnected, 1 syncing, 2 synced.", state == "synced" ? 2 : state == "syncing" ? 1 : 0);
   out.gauge("sync_lag_seconds", "Age of the oldest change that the peer has not acknowledged.",
             number_of(syncd, "lag_ms") / kMilli);
@@ -184,7 +193,9 @@ void add_syncd(Exposition& out, const Json& syncd) {
   out.gauge("sync_committed_entries", "Of the peer's connections, those in the kernel.",
             number_of(syncd, "committed_flows"));
   out.gauge("sync_memory_bytes", "Memory of the table of connections.", number_of(syncd, "memory_bytes"));
-  out.gauge("config_differs", "1: the two routers have different files.", flag_of(syncd, "config_differs") ? 1 : 0);
+  if (const Json& differs = field(syncd, "config_differs"); differs.is_boolean())
+    out.gauge("config_differs", "1: the two routers have different files. Not there while that is not known.",
+              differs.get<bool>() ? 1 : 0);
   add_counters(out, field(syncd, "counters"), kSync, "sync", {});
 }
 

@@ -87,12 +87,17 @@ void check_vrrp(const Parts& parts, Reasons& reasons) {
     add(reasons, "the agent is not connected to vrrpd");
 }
 
+/// Once is enough.
+std::string of_sync(const std::string& reason) {
+  return (reason.starts_with("sync ") ? "" : "sync: ") + reason;
+}
+
 void check_sync(const Parts& parts, Reasons& reasons) {
   if (parts.syncd.is_null()) return;
   const std::string link = text_of(parts.syncd, "link"), state = text_of(parts.syncd, "state");
   const std::size_t before = reasons.size();
   for (const Json& reason : array_of(parts.syncd, "reasons"))
-    if (reason.is_string()) add(reasons, "sync: " + reason.get<std::string>());
+    if (reason.is_string()) add(reasons, of_sync(reason.get<std::string>()));
   const bool explained = reasons.size() > before;
   if (explained) return;
   if (flag_of(parts.syncd, "config_differs")) add(reasons, "sync: the two routers have different configuration files");

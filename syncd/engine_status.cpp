@@ -98,7 +98,7 @@ Status Engine::State::status(Time now) const {
   if (auto full = room.reason(); !full.empty()) s.reasons.push_back(std::move(full));
   if (!observer.in_step())
     s.reasons.push_back("the kernel's events and its table are being compared: some changes may not be known yet");
-  if (s.config_differs) s.reasons.push_back("the configuration differs from that of " + config.peer);
+  if (up && s.config_differs) s.reasons.push_back("the configuration differs from that of " + config.peer);
   if (s.table && s.peer_table) compare_tables(s);
   s.state = !up ? SyncState::disconnected : whole && observer.in_step() ? SyncState::synced : SyncState::syncing;
   return s;

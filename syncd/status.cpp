@@ -1,5 +1,6 @@
 #include "syncd/status.hpp"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 namespace syncd {
@@ -24,12 +25,19 @@ nlohmann::ordered_json table_json(const std::optional<TableSize>& table) {
   return {{"entries", table->entries}, {"max", table->most}, {"buckets", table->buckets}};
 }
 
+/// Of milliseconds; what is beyond says nothing of a network.
+double to_microseconds(double ms) {
+  constexpr double kMicro = 1000;
+  return std::round(ms * kMicro) / kMicro;
+}
+
 Json links_json(const std::vector<LinkStatus>& links) {
   Json out = Json::array();
   for (const LinkStatus& link : links)
     out.push_back({{"interface", link.interface},
                    {"usable", link.usable},
-                   {"heard_ms", link.heard_ms ? Json(*link.heard_ms) : Json()},
+                   {"quiet", link.quiet},
+                   {"heard_ms", link.heard_ms ? Json(to_microseconds(*link.heard_ms)) : Json()},
                    {"trouble", link.trouble}});
   return out;
 }
@@ -45,11 +53,12 @@ std::string to_json(const Status& status) {
                       {"priority", group.priority},
                       {"complete", group.complete},
                       {"held", group.held}});
+  const bool known = status.link == common::LinkState::up;  // what the peer's file is like now
   const Json json{{"state", to_string(status.state)},
                   {"peer", status.peer},
                   {"link", common::to_string(status.link)},
                   {"links", links_json(status.links)},
-                  {"lag_ms", status.lag_ms},
+                  {"lag_ms", to_microseconds(status.lag_ms)},
                   {"backlog", status.backlog},
                   {"local_flows", status.local_flows},
                   {"peer_flows", status.peer_flows},
@@ -57,7 +66,7 @@ std::string to_json(const Status& status) {
                   {"withheld_flows", status.withheld_flows},
                   {"memory_bytes", status.memory_bytes},
                   {"flow_limit", status.flow_limit},
-                  {"config_differs", status.config_differs},
+                  {"config_differs", known ? Json(status.config_differs) : Json()},
                   {"table", table_json(status.table)},
                   {"peer_table", table_json(status.peer_table)},
                   {"peer_groups", std::move(groups)},

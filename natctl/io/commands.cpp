@@ -143,6 +143,8 @@ int show_vrrp(const Invocation& invocation) {
 int show_sync(const Invocation& invocation) {
   const SyncQuestion question = sync_question(invocation.filter);
   if (!question.mistake.empty()) return misused(question.mistake);
+  if (const auto filter = common::ConnectionFilter::parse(question.filter.value_or(Words{})); !filter)
+    return misused(filter.error().text);
   const bool cache = question.filter.has_value();
   const auto reply = ask(invocation, "syncd", cache ? "connections" : "status", question.filter.value_or(Words{}),
                          cache ? kActionTimeout : kStatusTimeout);

@@ -61,7 +61,8 @@ int compare_with_peer(const Invocation& invocation) {
   if (!reply->ok) return failed(reply->error);
   const auto status = nlohmann::json::parse(reply->body, nullptr, false);
   if (!status.is_object()) return failed("syncd answers with something that is no status");
-  PeerFile file{.heard = status.value("link", "") == "up", .differs = status.value("config_differs", false)};
+  const auto said = status.find("config_differs");
+  PeerFile file{.heard = status.value("link", "") == "up", .differs = said != status.end() && *said == true};
   if (file.heard && file.differs) fetch_diff(invocation, file);
   if (invocation.json) {
     nlohmann::ordered_json json{{"peer_heard", file.heard}, {"differs", file.differs}, {"diff", file.diff}};

@@ -14,6 +14,7 @@
 #include <filesystem>
 
 #include "common/io/machine.hpp"
+#include "common/io/notify_socket.hpp"
 #include "common/io/options.hpp"
 #include "natctl/doctor.hpp"
 #include "natctl/io/ask_peer.hpp"
@@ -26,6 +27,10 @@ namespace natctl::io {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+/// It answers from memory.
+constexpr common::Duration kStatusTimeout = 1s;
 
 std::string first_line(const std::string& text) {
   return text.substr(0, text.find('\n'));
@@ -124,6 +129,13 @@ std::int64_t clock_ms() {
   return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
 }
 
+/// A syncd that does not answer is told of by the question for the peer.
+void ask_syncd(const Invocation& invocation, const common::Config& config, Facts& facts) {
+  if (!config.sync) return;
+  const auto reply = common::io::ask(invocation.options.run_dir + "/syncd.sock", {.verb = "status"}, kStatusTimeout);
+  if (reply && reply->ok) facts.lost_links = lost_links(reply->body);
+}
+
 void ask_peer(const Invocation& invocation, const common::Config& config, Facts& facts) {
   if (!config.sync || config.peer.empty()) return;
   const std::int64_t asked = clock_ms();
@@ -146,6 +158,7 @@ int run_doctor(const Invocation& invocation) {
   const auto config = common::io::load_config(invocation.options);
   if (!config) return common::io::kExitUsage;
   Facts facts = collect(*config);
+  ask_syncd(invocation, *config, facts);
   ask_peer(invocation, *config, facts);
   const std::vector<Finding> findings = examine(*config, facts);
   std::fputs((invocation.json ? findings_json(findings) : folded(findings_text(findings), terminal_columns())).c_str(),

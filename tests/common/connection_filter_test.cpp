@@ -41,6 +41,16 @@ TEST_CASE("whose connections") {
   CHECK_FALSE(ConnectionFilter::parse({"tcp"})->own());
 }
 
+TEST_CASE("words that leave nothing over are refused, the same word twice is not") {
+  CHECK(ConnectionFilter::parse({"tcp", "443", "udp"}).error().text ==
+        "\"tcp\" and \"udp\": a connection has one protocol: name one (\"tcp_udp\" is both of those)");
+  CHECK(ConnectionFilter::parse({"own", "tcp", "peer"}).error().text ==
+        "\"own\" and \"peer\": a connection has one owner: name one, or none for those of both routers");
+  CHECK(ConnectionFilter::parse({"own", "tcp", "own", "tcp"})->own() == true);
+  CHECK(wants({"tcp", "tcp"}));
+  CHECK(wants({"tcp_udp"}));
+}
+
 TEST_CASE("what is no word of a filter is named") {
   for (const char* word : {"", "0", "65536", "TCP", "http", "10.0.0.0/33", "-1"}) {
     const auto filter = ConnectionFilter::parse({"tcp", word});

@@ -192,6 +192,17 @@ TEST_CASE("what is not alike on the two routers is found alone") {
   CHECK(found(facts) == Lines{expected});
 }
 
+TEST_CASE("a sync link that is lost is named, and only that") {
+  Facts facts = healthy();
+  facts.lost_links = lost_links(
+      R"({"link":"up","peer":"R2","links":[{"interface":"eth1","usable":true,"quiet":false,"heard_ms":2,"trouble":""},)"
+      R"({"interface":"eth3","usable":true,"quiet":true,"heard_ms":5000,"trouble":""},)"
+      R"({"interface":"eth4","usable":false,"quiet":false,"heard_ms":null,"trouble":"eth4 is down"}]})");
+  CHECK(found(facts) == Lines{"warning: the sync link eth3 is lost: R2 is not heard over it",
+                              "warning: the sync link eth4 is lost: eth4 is down"});
+  CHECK(lost_links("no JSON").empty());
+}
+
 TEST_CASE("connections that are picked up in the midst keep the right ones out, unless rules guard them") {
   Facts facts = healthy();
   common::Config config = test::article();

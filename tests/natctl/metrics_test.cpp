@@ -23,7 +23,9 @@ const char* const kVrrpd =
     R"("counters":{"protocol_errors":8}})";
 const char* const kSyncd =
     R"({"state":"synced","peer":"R2","link":"up","lag_ms":250,"backlog":3,"local_flows":6000,"peer_flows":10,)"
-    R"("committed_flows":9,"withheld_flows":5,"memory_bytes":1024,"config_differs":false,"reasons":[],)"
+    R"("committed_flows":9,"withheld_flows":5,"memory_bytes":1024,"config_differs":false,"reasons":[],"links":[)"
+    R"({"interface":"eth1","usable":true,"quiet":false},{"interface":"eth3","usable":true,"quiet":true},)"
+    R"({"interface":"eth4","usable":false,"quiet":false}],)"
     R"("counters":{"datagrams_sent":100,"events_lost":2,"duplicates":4}})";
 const char* const kAgent = R"({"active":true,"gates_open":{"MAIN-GW":true},"rules":1,)"
                            R"("counters":{"shut_packets":7,"transactions":3},"error":""})";
@@ -66,6 +68,10 @@ TEST_CASE("each number under its name and labels") {
         R"(reason="ttl"} 1)",
         R"(steadynat_vrrp_events_total{event="protocol_errors"} 8)",
         R"(steadynat_sync_connected 1)",
+        R"(steadynat_sync_link_up{interface="eth1"} 1)",
+        R"(steadynat_sync_link_up{interface="eth3"} 0)",
+        R"(steadynat_sync_link_up{interface="eth4"} 0)",
+        R"(steadynat_config_differs 0)",
         R"(steadynat_sync_state 2)",
         R"(steadynat_sync_lag_seconds 0.25)",
         R"(steadynat_sync_queue_depth 3)",
@@ -77,6 +83,15 @@ TEST_CASE("each number under its name and labels") {
         R"(steadynat_nat_packets_total{what="shut"} 7)",
         R"(steadynat_nat_transactions_total 3)"})
     CHECK(has_line(text, line));
+}
+
+TEST_CASE("links over which nobody is heard are down, and what the peer's file is like is not known then") {
+  Answers silent = answers();
+  silent.syncd.body = R"({"state":"disconnected","link":"down","config_differs":null,"links":[)"
+                      R"({"interface":"eth1","usable":true,"quiet":false}]})";
+  const std::string text = metrics_text(silent, "1");
+  CHECK(has_line(text, R"(steadynat_sync_link_up{interface="eth1"} 0)"));
+  CHECK(text.find("config_differs") == std::string::npos);
 }
 
 TEST_CASE("each family once, with its type, and all its lines together") {

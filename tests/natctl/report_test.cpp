@@ -163,6 +163,15 @@ TEST_CASE("each thing that would lose connections is a reason") {
     c.syncd["config_differs"] = true;
     expected = "sync: the two routers have different configuration files";
   }
+  SECTION("a file that is not known to differ is no reason") {
+    c.syncd["config_differs"] = nullptr;
+    c.syncd["state"] = "disconnected";
+    expected = "sync: the other router is not reached over the link";
+  }
+  SECTION("one of the links is lost") {
+    c.syncd["reasons"] = {"sync link eth3: there is no interface eth3"};
+    expected = "sync link eth3: there is no interface eth3";
+  }
   SECTION("no table") {
     c.agent["active"] = false;
     c.agent["error"] = "permission denied";

@@ -64,6 +64,13 @@ TEST_CASE("show sync statistics: every counter under what it is about, also thos
   CHECK(sync_view("no json", "statistics", false) == "no json\n");
 }
 
+TEST_CASE("show sync queue: the lag for people, and what is not known yet") {
+  CHECK(sync_view(R"({"lag_ms":12.346,"backlog":2,"link":"up","state":"synced"})", "queue", false)
+            .starts_with("backlog             2\nlag_ms              12.3\n"));
+  CHECK(sync_view(R"({"link":"down","config_differs":null})", "link", false).find("config_differs      -\n") !=
+        std::string::npos);
+}
+
 TEST_CASE("show sync link: a line for each link") {
   const std::string body =
       R"({"state":"synced","link":"up","links":[{"interface":"eth1","usable":true,"heard_ms":12.4,"trouble":""},)"

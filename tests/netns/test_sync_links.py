@@ -1,5 +1,7 @@
 """Two sync links on real kernels: one that is added, moved or taken out by a reload, and one that is lost."""
+import json
 import os
+import re
 import signal
 
 from lib.scenario import binaries
@@ -69,9 +71,22 @@ def named(router, link):
             or reason.startswith(f"sync link {link}: ")]
 
 
-def shown(router):
+def natctl(router, *words):
     options = ["--config", router.config, "--node", router.name, "--run-dir", router.run_dir]
-    return router.namespace.run([os.path.join(binaries(), "natctl"), "show", "sync", "link", *options]).stdout
+    return router.namespace.run([os.path.join(binaries(), "natctl"), *words, *options], check=False).stdout
+
+
+def shown(router):
+    return natctl(router, "show", "sync", "link")
+
+
+def lost_says_doctor(router):
+    findings = json.loads(natctl(router, "doctor", "--json"))["findings"]
+    return [finding["what"] for finding in findings if finding["what"].startswith("the sync link ")]
+
+
+def up_say_metrics(router):
+    return dict(re.findall(r'^steadynat_sync_link_up{interface="(\w+)"} (\d)$', natctl(router, "metrics"), re.M))
 
 
 def test_one_of_two_links_lost():
@@ -89,6 +104,10 @@ def test_one_of_two_links_lost():
         require(text == [f"{other} is not heard on the sync link eth3"], f"{router.name} says {text}")
         require(not named(router, "eth1"), f"{router.name} names the other link, too")
         require("eth3: heard" in shown(router), f"{router.name} shows {shown(router)}")
+        lost = [f"the sync link eth3 is lost: {other} is not heard over it"]
+        wait_until(lambda r=router, what=lost: lost_says_doctor(r) == what, 30,
+                   f"doctor on {router.name} names the link and not the other one")
+        wait_until(lambda r=router: up_say_metrics(r) == {"eth1": "1", "eth3": "0"}, 30, f"metrics of {router.name}")
     carries(pair, 0, "one of two links")
     second.namespace.nft("delete table inet cut")
     for router in (first, second):

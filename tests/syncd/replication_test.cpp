@@ -405,7 +405,17 @@ TEST_CASE("different configurations are shown on both sides") {
   p.box[1].config.digest = "other";
   p.start_both();
   CHECK(p.box[0].report.config_differs);
-  CHECK(p.box[1].engine->status(p.now).config_differs);
+  const auto& engine = p.box[1].engine;
+  CHECK(engine->status(p.now).config_differs);
+  const std::string reason = "the configuration differs from that of R1";
+  const auto told = [&] {
+    const auto reasons = engine->status(p.now).reasons;
+    return std::ranges::find(reasons, reason) != reasons.end();
+  };
+  CHECK(told());
+  p.network.cut = true;
+  p.run(1s);
+  CHECK_FALSE(told());
 }
 
 TEST_CASE("what ended while the standby's syncd was away goes, though all has been sent before its kernel is read") {

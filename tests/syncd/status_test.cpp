@@ -8,7 +8,7 @@ TEST_CASE("the status of syncd as JSON has the names of its fields") {
   status.state = syncd::SyncState::syncing;
   status.peer = "R2";
   status.link = common::LinkState::up;
-  status.lag_ms = 1.25;
+  status.lag_ms = 1.2504567;
   status.local_flows = 6000;
   status.reasons = {"bulk is under way"};
   status.counters["datagrams_sent"] = 12;
@@ -21,4 +21,16 @@ TEST_CASE("the status of syncd as JSON has the names of its fields") {
   CHECK(json["peer_flows"] == 0);
   CHECK(json["reasons"] == nlohmann::json({"bulk is under way"}));
   CHECK(json["counters"]["datagrams_sent"] == 12);
+}
+
+TEST_CASE("the status does not say of a peer that is not heard what its file is like") {
+  syncd::Status status;
+  const auto differs = [&] { return nlohmann::json::parse(syncd::to_json(status))["config_differs"]; };
+  CHECK(differs().is_null());
+  status.link = common::LinkState::up;
+  CHECK(differs() == false);
+  status.config_differs = true;
+  CHECK(differs() == true);
+  status.link = common::LinkState::down;
+  CHECK(differs().is_null());
 }
