@@ -22,7 +22,7 @@ sys.dont_write_bytecode = True
 from lib.isolation import Isolated  # noqa: E402
 from lib.scenario import Lab  # noqa: E402
 from lib.standstill import WINDOW, Standstill  # noqa: E402
-from lib.wait import TestFailed, TestVoid  # noqa: E402
+from lib.wait import TestFailed, TestVoid, doubts  # noqa: E402
 
 DEFAULT_TIMEOUT = 180
 VOID = 3  # exit code
@@ -75,6 +75,8 @@ def attempt(function, reason_file):
 
         traceback.print_exc()
         text = f"{type(error).__name__}: {error}"
+    if doubts:
+        code, text = VOID, "; ".join([text, *doubts])
     with open(reason_file, "w", encoding="utf-8") as file:
         file.write(text)
     if Lab.current is not None:

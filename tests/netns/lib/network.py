@@ -6,7 +6,7 @@ import time
 
 from .netns import Namespace, Switch
 from .process import at_once
-from .wait import TestVoid
+from .wait import doubts
 
 WAN_VIRTUAL = "10.10.0.101"
 LAN_VIRTUAL = "192.168.100.1"
@@ -70,9 +70,9 @@ class RouterHost:
                 self._switch(interface).unplug_silently(self.name.lower())
             took = time.monotonic_ns() - at
         self.powered = False
-        # A router that still forwards while it cannot replicate any more is another fault than a power cut.
+        # A router that still forwards while it cannot replicate any more is another and a worse fault than a power cut.
         if took >= POWER_CUT_NS:
-            raise TestVoid(f"the power cut itself took {took / 1e6:.1f} ms")
+            doubts.append(f"the power cut itself took {took / 1e6:.1f} ms")
         return at
 
     def power_on(self):
