@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <optional>
 
 #include "syncd/ctnetlink_attributes.hpp"
@@ -14,6 +15,9 @@ namespace {
 
 using common::Bytes;
 using common::IpAddress;
+
+/// MAX_ERRNO of the kernel (include/linux/err.h).
+constexpr std::int32_t kLastErrno = 4095;
 
 // --- reading ------------------------------------------------------------------------
 
@@ -311,7 +315,8 @@ std::expected<Flow, DecodeError> decode_flow(const Message& message) {
 
 int error_code(const Message& message) {
   if (message.payload.size() < sizeof(std::int32_t)) return 0;
-  return -load<std::int32_t>(message.payload);
+  const auto value = load<std::int32_t>(message.payload);
+  return value <= 0 && value >= -kLastErrno ? -value : EBADMSG;
 }
 
 bool dump_interrupted(const Message& message) {

@@ -55,7 +55,7 @@ struct Announced {
 };
 /// Of such a message: all of it. What a record has no form for is `unsupported_expectation`.
 std::expected<Announced, DecodeError> decode_expectation(const Message& message);
-/// Of a message of kind error or done: the errno value, positive; 0 is success.
+/// Of a message of kind error or done: the errno value, positive; 0 is success. What is none is EBADMSG.
 int error_code(const Message& message);
 /// The dump was overtaken by a change of the table itself and may lack entries.
 bool dump_interrupted(const Message& message);

@@ -186,6 +186,12 @@ TEST_CASE("an error names its code") {
   CHECK(kind_of(message) == MessageKind::error);
   CHECK(message.sequence == 42);
   CHECK(error_code(message) == EEXIST);
+  for (const char* none : {"01000000", "00f0ffff", "00000080"}) {
+    Message other = message;
+    const auto payload = from_hex(none);
+    other.payload = payload;
+    CHECK(error_code(other) == EBADMSG);
+  }
 }
 
 TEST_CASE("broken messages are refused by name, and never read beyond their end") {
