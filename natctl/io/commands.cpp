@@ -14,6 +14,7 @@
 #include "common/io/notify_socket.hpp"
 #include "common/io/options.hpp"
 #include "natctl/io/config_commands.hpp"
+#include "natctl/io/daemon_status.hpp"
 #include "natctl/io/doctor_facts.hpp"
 #include "natctl/io/import_command.hpp"
 #include "natctl/io/kernel_connections.hpp"
@@ -32,8 +33,6 @@ using common::Duration;
 using namespace std::chrono_literals;
 using Words = std::vector<std::string>;
 
-/// A daemon answers from memory; one that takes longer hangs, and `status` must say so soon.
-constexpr Duration kStatusTimeout = 1s;
 /// A switchover waits for the other router, which may first have to fetch what it lacks.
 constexpr Duration kActionTimeout = 20s;
 /// Two dumps of a full table, of which one comes over the link.
@@ -48,21 +47,10 @@ void show_screen(const std::string& text) {
   print(folded(text, terminal_columns()));
 }
 
-std::string socket_of(const Invocation& invocation, std::string_view daemon) {
-  return fmt::format("{}/{}.sock", invocation.options.run_dir, daemon);
-}
-
 common::Result<common::Reply> ask(const Invocation& invocation, std::string_view daemon, std::string verb,
                                   std::vector<std::string> arguments, Duration timeout) {
-  return common::io::ask(socket_of(invocation, daemon), {.verb = std::move(verb), .arguments = std::move(arguments)},
-                         timeout);
-}
-
-Answer status_of(const Invocation& invocation, std::string_view daemon) {
-  auto reply = ask(invocation, daemon, "status", {}, kStatusTimeout);
-  if (!reply) return {std::nullopt, reply.error().text};
-  if (!reply->ok) return {std::nullopt, reply->error};
-  return {std::move(reply->body), {}};
+  return common::io::ask(socket_of(invocation.options.run_dir, daemon),
+                         {.verb = std::move(verb), .arguments = std::move(arguments)}, timeout);
 }
 
 std::string host_name() {
@@ -85,9 +73,9 @@ Answers ask_all(const Invocation& invocation) {
     answers.syncd_expected = config->sync.has_value();
     answers.agent_expected = config->has_table();
   }
-  answers.vrrpd = status_of(invocation, "vrrpd");
-  answers.syncd = status_of(invocation, "syncd");
-  answers.agent = status_of(invocation, "agent");
+  answers.vrrpd = status_of(invocation.options.run_dir, "vrrpd");
+  answers.syncd = status_of(invocation.options.run_dir, "syncd");
+  answers.agent = status_of(invocation.options.run_dir, "agent");
   return answers;
 }
 

@@ -8,10 +8,10 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "common/io/notify_socket.hpp"
 #include "common/io/options.hpp"
 #include "natctl/config_dump.hpp"
 #include "natctl/io/ask_peer.hpp"
+#include "natctl/io/daemon_status.hpp"
 #include "natctl/io/metrics_server.hpp"
 #include "natctl/json_reader.hpp"
 #include "natctl/line_diff.hpp"
@@ -19,10 +19,6 @@
 
 namespace natctl::io {
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr common::Duration kTimeout = 2s;
 
 struct PeerFile {
   bool heard = false, differs = false;
@@ -56,10 +52,9 @@ std::string told(const PeerFile& file) {
 
 /// Whether the files differ is told by the digests that the two syncd compare all the time; how, by asking for it.
 int compare_with_peer(const Invocation& invocation) {
-  const auto reply = common::io::ask(invocation.options.run_dir + "/syncd.sock", {.verb = "status"}, kTimeout);
-  if (!reply) return failed(reply.error().text);
-  if (!reply->ok) return failed(reply->error);
-  const auto status = nlohmann::json::parse(reply->body, nullptr, false);
+  const Answer answer = status_of(invocation.options.run_dir, "syncd");
+  if (!answer.body) return failed(answer.error);
+  const auto status = nlohmann::json::parse(*answer.body, nullptr, false);
   if (!status.is_object()) return failed("syncd answers with something that is no status");
   const auto said = status.find("config_differs");
   PeerFile file{.heard = status.value("link", "") == "up", .differs = said != status.end() && *said == true};

@@ -14,10 +14,10 @@
 #include <filesystem>
 
 #include "common/io/machine.hpp"
-#include "common/io/notify_socket.hpp"
 #include "common/io/options.hpp"
 #include "natctl/doctor.hpp"
 #include "natctl/io/ask_peer.hpp"
+#include "natctl/io/daemon_status.hpp"
 #include "natctl/io/nftables.hpp"
 #include "natctl/io/terminal.hpp"
 #include "natctl/nft.hpp"
@@ -27,10 +27,6 @@ namespace natctl::io {
 namespace {
 
 namespace fs = std::filesystem;
-using namespace std::chrono_literals;
-
-/// It answers from memory.
-constexpr common::Duration kStatusTimeout = 1s;
 
 std::string first_line(const std::string& text) {
   return text.substr(0, text.find('\n'));
@@ -132,8 +128,8 @@ std::int64_t clock_ms() {
 /// A syncd that does not answer is told of by the question for the peer.
 void ask_syncd(const Invocation& invocation, const common::Config& config, Facts& facts) {
   if (!config.sync) return;
-  const auto reply = common::io::ask(invocation.options.run_dir + "/syncd.sock", {.verb = "status"}, kStatusTimeout);
-  if (reply && reply->ok) facts.lost_links = lost_links(reply->body);
+  if (const Answer answer = status_of(invocation.options.run_dir, "syncd"); answer.body)
+    facts.lost_links = lost_links(*answer.body);
 }
 
 void ask_peer(const Invocation& invocation, const common::Config& config, Facts& facts) {
